@@ -1,0 +1,39 @@
+// Loads the .proto files at run time, with the options that the generated types were made with.
+
+import path from 'node:path';
+import { type GrpcObject, loadPackageDefinition } from '@grpc/grpc-js';
+import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import type { ProtoGrpcType as RecommendProto } from '../proto/generated/recommend.js';
+import type { ProtoGrpcType as TrainingProto } from '../proto/generated/training.js';
+import type { ProtoGrpcType as WorkerProto } from '../proto/generated/worker.js';
+import { packageRoot } from './package-root.js';
+
+type ServiceNamespace = {
+  recommend: RecommendProto['stoa']['recommend'];
+  training: {
+    v1: TrainingProto['stoa']['training']['v1'] & WorkerProto['stoa']['training']['v1'];
+  };
+  parameters: WorkerProto['stoa']['parameters'];
+};
+
+/** All services of Stoa as one package definition: for servers and their reflection. */
+export const packageDefinition: PackageDefinition = loadSync(
+  [
+    'stoa/recommend/v1/recommend.proto',
+    'stoa/training/v1/training.proto',
+    'stoa/training/v1/worker.proto',
+    'stoa/parameters/v1/parameters.proto',
+  ],
+  {
+    includeDirs: [path.join(packageRoot, 'proto')],
+    longs: Number,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  },
+);
+
+/** Constructors of clients, and `.service` definitions for servers. */
+export const services: ServiceNamespace = (loadPackageDefinition(packageDefinition) as GrpcObject)[
+  'stoa'
+] as unknown as ServiceNamespace;

@@ -1,0 +1,154 @@
+// The configuration of a run: every key of the command line, config files and SubmitRun.
+
+import { z } from 'zod';
+import { UsageError } from '../../common/errors.js';
+import { suggestion } from '../../common/nearest.js';
+import type { IalsObjective, SolverOptions } from '../../models/device.js';
+
+/** Above this the row systems no longer fit the devices' memory plans; embeddings beyond it bring nothing. */
+export const FACTORS_MAX = 1024;
+
+/** Every key, with its default. Keys are flat and dotted, as they are typed. */
+const schema = z.strictObject({
+  /** What is trained. */
+  model: z.enum(['ials']).default('ials'),
+  'ials.objective': z.enum(['ials', 'hu2008']).default('ials'),
+  'ials.weights': z.enum(['binary', 'value']).default('binary'),
+  /** K. */
+  'ials.factors': z.int().min(1).max(FACTORS_MAX).default(64),
+  /** λ. */
+  'ials.regularization': z.number().min(0).default(0.01),
+  /** α₀, weight of unobserved pairs (`ials`). */
+  'ials.alpha0': z.number().min(0).default(0.1),
+  /** α, scale of values. */
+  'ials.alpha': z.number().positive().default(1),
+  /** ν, exponent of the frequency-scaled penalty (`ials`). */
+  'ials.nu': z.number().min(0).max(1).default(1),
+  'ials.solver': z.enum(['cholesky', 'cg']).default('cholesky'),
+  /** Steps of conjugate gradients a row. */
+  'ials.cg_steps': z.int().min(1).max(1000).default(3),
+  /** Dimensions of an iALS++ block. */
+  'ials.block': z.int().min(1).max(FACTORS_MAX).default(64),
+  /** σ* of the initial factors: N(0, σ*²/K). */
+  'ials.init_stddev': z.number().positive().default(0.1),
+  'train.epochs': z.int().min(1).max(100_000).default(16),
+  'train.seed': z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
+  /** Compute the loss after every phase. */
+  'train.loss': z.boolean().default(false),
+  /** `phases`: bulk-synchronous, the only mode of iALS. */
+  'train.sync': z.enum(['phases']).default('phases'),
+  /** Clocks that a read may be behind; phases read without staleness. */
+  'train.staleness': z.int().min(0).max(0).default(0),
+  /** Epochs between checkpoints; 0 keeps only the one made when a run is stopped. */
+  'train.checkpoint_epochs': z.int().min(0).default(1),
+});
+
+export type RunConfig = z.infer<typeof schema>;
+export type RunConfigKey = keyof RunConfig;
+
+export const RUN_CONFIG_KEYS = Object.keys(schema.shape) as RunConfigKey[];
+
+/**
+ * Checks settings and fills in defaults.
+ *
+ * @param settings flat (`{'ials.factors': 64}`) or nested (`{ials: {factors: 64}}`), as a YAML file may have it.
+ * @throws {UsageError} `STOA_USAGE_UNKNOWN_KEY` names the nearest key; `STOA_USAGE` names key, value and range.
+ */
+export function parseRunConfig(settings: unknown): RunConfig {
+  const flat = flatten(settings);
+  for (const key of Object.keys(flat)) {
+    if (!(RUN_CONFIG_KEYS as string[]).includes(key)) {
+      const hint = suggestion(key, RUN_CONFIG_KEYS);
+      throw new UsageError('STOA_USAGE_UNKNOWN_KEY', `unknown setting "${key}"${hint}`, {
+        fields: { field: key },
+      });
+    }
+  }
+  const parsed = schema.safeParse(flat);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  const key = String(issue.path[0] ?? '');
+  throw new UsageError('STOA_USAGE', `${key} = ${JSON.stringify(flat[key])}: ${describeIssue(key, issue)}`, {
+    fields: { field: key },
+  });
+}
+
+/**
+ * Parses `key=value` pairs of the command line; values are read as JSON where they are JSON.
+ *
+ * @throws {UsageError} a pair without "=".
+ */
+export function parseSetFlags(pairs: readonly string[]): Record<string, unknown> {
+  const settings: Record<string, unknown> = {};
+  for (const pair of pairs) {
+    const at = pair.indexOf('=');
+    if (at <= 0) {
+      throw new UsageError(
+        'STOA_USAGE',
+        `--set "${pair}" is not KEY=VALUE, for example --set ials.factors=64`,
+        {
+          fields: { field: '--set' },
+        },
+      );
+    }
+    settings[pair.slice(0, at)] = parseScalar(pair.slice(at + 1));
+  }
+  return settings;
+}
+
+export function objectiveOf(config: RunConfig): IalsObjective {
+  return {
+    objective: config['ials.objective'],
+    weights: config['ials.weights'],
+    alpha0: config['ials.alpha0'],
+    alpha: config['ials.alpha'],
+    regularization: config['ials.regularization'],
+    nu: config['ials.nu'],
+  };
+}
+
+export function solverOf(config: RunConfig): SolverOptions {
+  return { name: config['ials.solver'], cgSteps: config['ials.cg_steps'], block: config['ials.block'] };
+}
+
+function parseScalar(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function flatten(settings: unknown, prefix = ''): Record<string, unknown> {
+  if (settings === null || settings === undefined) return {};
+  if (typeof settings !== 'object' || Array.isArray(settings)) {
+    throw new UsageError(
+      'STOA_USAGE',
+      'the configuration must be a mapping of keys to values, for example "ials.factors: 64"',
+    );
+  }
+  const flat: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(settings)) {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      Object.assign(flat, flatten(value, `${prefix}${key}.`));
+    } else {
+      flat[`${prefix}${key}`] = value;
+    }
+  }
+  return flat;
+}
+
+function describeIssue(key: string, issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'too_small':
+      return `must be ${issue.inclusive ? 'at least' : 'greater than'} ${issue.minimum}`;
+    case 'too_big':
+      return `must be at most ${issue.maximum}`;
+    case 'invalid_value':
+      return `must be one of ${issue.values.join(', ')}`;
+    case 'invalid_type':
+      return `must be ${issue.expected === 'int' ? 'a whole number' : `a ${issue.expected}`}`;
+    default:
+      return `${issue.message} (see "stoa train --help" for ${key})`;
+  }
+}

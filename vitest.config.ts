@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // Process tests start several node processes each; two at a time keep a 2-core machine responsive.
+    maxWorkers: 2,
+    coverage: {
+      provider: 'v8',
+      include: ['models/**/*.ts', 'datasets/**/*.ts', 'coordinator/**/*.ts', 'worker/**/*.ts'],
+      reporter: ['text-summary', 'json-summary'],
+    },
+  },
+});
