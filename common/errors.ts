@@ -4,6 +4,7 @@
 /** gRPC status names, as numbers of https://grpc.github.io/grpc/core/md_doc_statuscodes.html. */
 const GRPC = {
   INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
   NOT_FOUND: 5,
   PERMISSION_DENIED: 7,
   RESOURCE_EXHAUSTED: 8,
@@ -54,6 +55,8 @@ export const ERROR_CODES = {
   STOA_UNREACHABLE: { exitCode: 1, grpcStatus: GRPC.UNAVAILABLE },
   STOA_BUSY: { exitCode: 1, grpcStatus: GRPC.RESOURCE_EXHAUSTED },
   STOA_DRAINING: { exitCode: 1, grpcStatus: GRPC.UNAVAILABLE },
+  STOA_DEADLINE: { exitCode: 1, grpcStatus: GRPC.DEADLINE_EXCEEDED },
+  STOA_INTERNAL: { exitCode: 1, grpcStatus: GRPC.INTERNAL },
   STOA_UNIMPLEMENTED: { exitCode: 1, grpcStatus: GRPC.UNIMPLEMENTED },
   STOA_INTERRUPTED: { exitCode: 130, grpcStatus: GRPC.ABORTED },
   STOA_RUN_FAILED: { exitCode: 1, grpcStatus: GRPC.INTERNAL },

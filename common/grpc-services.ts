@@ -16,24 +16,30 @@ type ServiceNamespace = {
   parameters: WorkerProto['stoa']['parameters'];
 };
 
-/** All services of Stoa as one package definition: for servers and their reflection. */
-export const packageDefinition: PackageDefinition = loadSync(
-  [
-    'stoa/recommend/v1/recommend.proto',
-    'stoa/training/v1/training.proto',
-    'stoa/training/v1/worker.proto',
-    'stoa/parameters/v1/parameters.proto',
-  ],
-  {
+const FILES = [
+  'stoa/recommend/v1/recommend.proto',
+  'stoa/training/v1/training.proto',
+  'stoa/training/v1/worker.proto',
+  'stoa/parameters/v1/parameters.proto',
+];
+
+/** All services of Stoa with the field names of the .proto files: what reflection tells. */
+export function reflectionDefinition(): PackageDefinition {
+  return loadDefinition({ keepCase: true });
+}
+
+/** Constructors of clients, and `.service` definitions for servers. */
+export const services: ServiceNamespace = (loadPackageDefinition(loadDefinition({})) as GrpcObject)[
+  'stoa'
+] as unknown as ServiceNamespace;
+
+function loadDefinition(options: { keepCase?: boolean }): PackageDefinition {
+  return loadSync(FILES, {
+    ...options,
     includeDirs: [path.join(packageRoot, 'proto')],
     longs: Number,
     enums: String,
     defaults: true,
     oneofs: true,
-  },
-);
-
-/** Constructors of clients, and `.service` definitions for servers. */
-export const services: ServiceNamespace = (loadPackageDefinition(packageDefinition) as GrpcObject)[
-  'stoa'
-] as unknown as ServiceNamespace;
+  });
+}

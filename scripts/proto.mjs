@@ -1,6 +1,6 @@
-// Generates the TypeScript types of all messages from proto/stoa into proto/generated.
+// Generates the TypeScript types of all messages under proto/ into proto/generated.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,11 +9,14 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
 const out = path.join(root, 'proto/generated');
 
-const protos = readdirSync(path.join(root, 'proto/stoa'), { recursive: true })
-  .map(String)
+const protos = ['google', 'stoa']
+  .flatMap((folder) =>
+    readdirSync(path.join(root, 'proto', folder), { recursive: true }).map((name) =>
+      path.join(folder, String(name)),
+    ),
+  )
   .filter((name) => name.endsWith('.proto'))
-  .sort()
-  .map((name) => path.join('stoa', name));
+  .sort();
 
 const generator = path.join(
   path.dirname(require.resolve('@grpc/proto-loader/package.json')),
@@ -39,3 +42,9 @@ const result = spawnSync(
   { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
 );
 if (result.status !== 0) process.exit(result.status ?? 1);
+
+// The entry of a file without services declares what it does not use, which does not compile; nothing needs it.
+for (const name of readdirSync(out).filter((entry) => entry.endsWith('.ts'))) {
+  const entry = path.join(out, name);
+  if (!readFileSync(entry, 'utf8').includes(' service: ')) rmSync(entry);
+}

@@ -1,7 +1,17 @@
 // Set-up shared by `npm run build`, `npm run demo` and `npm test`: does only what is out of date, and says so.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -25,6 +35,7 @@ export function build({ quiet = false } = {}) {
   checkNode();
   const installed = installPackages();
   const compiled = compile();
+  linkProgram();
   if (!quiet && !installed && !compiled) say('everything is up to date');
 }
 
@@ -74,10 +85,18 @@ function compile() {
   return true;
 }
 
+/** Makes `npx stoa` find this build: npx looks into node_modules/.bin, where npm puts no link to its own package. */
+function linkProgram() {
+  const program = path.join(root, 'dist/cli/main.js');
+  chmodSync(program, 0o755);
+  const link = path.join(root, 'node_modules/.bin/stoa');
+  if (!existsSync(link)) symlinkSync(path.relative(path.dirname(link), program), link);
+}
+
 function sourcesHash() {
   const hash = createHash('sha256');
   const files = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/proto.mjs'];
-  for (const folder of [...SOURCES, 'proto/stoa']) files.push(...filesUnder(folder));
+  for (const folder of [...SOURCES, 'proto/google', 'proto/stoa']) files.push(...filesUnder(folder));
   for (const file of files) hash.update(file).update(readFileSync(path.join(root, file)));
   return hash.digest('hex');
 }
