@@ -1,0 +1,42 @@
+// Cuts the rows of a side into shards of about equal work, so that they can be placed on workers.
+
+/** K at which work is estimated here: shards are cut before anyone has chosen factors. */
+const FACTORS_NOMINAL = 64;
+/** Fewer shards would leave workers idle. */
+const SHARDS_MIN = 8;
+/** A shard of this size is a few megabytes: quick to send, and hundreds of them still make a short manifest. */
+const SHARD_INTERACTIONS = 250_000;
+
+export interface RowRange {
+  /** Inclusive. */
+  rowStart: number;
+  /** Exclusive. */
+  rowEnd: number;
+}
+
+/**
+ * Contiguous row ranges of about equal work, where a row costs entries·K² + K³/3 flops at a nominal K = 64.
+ *
+ * @param ptr CSR row pointers, [rows + 1].
+ * @returns at least 8 ranges and about one for every 250 000 entries; never more than there are rows.
+ */
+export function cutShards(ptr: Int32Array): RowRange[] {
+  const rows = ptr.length - 1;
+  const shards = Math.min(rows, Math.max(SHARDS_MIN, Math.round(ptr[rows]! / SHARD_INTERACTIONS)));
+  const perRow = FACTORS_NOMINAL / 3;
+  const workTotal = ptr[rows]! + perRow * rows;
+  const ranges: RowRange[] = [];
+  let rowStart = 0;
+  for (let shard = 0; shard < shards; shard++) {
+    const workEnd = (workTotal * (shard + 1)) / shards;
+    const rowEndMax = rows - (shards - shard - 1);
+    let rowEnd = rowStart + 1;
+    // The row on the border goes to the side where most of it lies.
+    while (rowEnd < rowEndMax && (ptr[rowEnd]! + ptr[rowEnd + 1]!) / 2 + perRow * (rowEnd + 0.5) <= workEnd)
+      rowEnd++;
+    if (shard === shards - 1) rowEnd = rows;
+    ranges.push({ rowStart, rowEnd });
+    rowStart = rowEnd;
+  }
+  return ranges;
+}
