@@ -1,0 +1,66 @@
+import { assert } from '../../common/errors.js';
+import { sharedFloat32 } from '../../common/shared-memory.js';
+import type { Side } from '../../models/csr.js';
+
+interface DoubleBuffer {
+  readonly rows: number;
+  /** Phases that the table has completed; `buffers[clock % 2]` is the table at this clock. */
+  clock: number;
+  readonly buffers: [Float32Array, Float32Array];
+}
+
+/**
+ * The factor tables of a run, f32 [rows, K] row-major over shared memory, double-buffered by clock: the table at the
+ * present clock is complete and never changes, rows of the next clock are collected beside it.
+ * Memory: 2 × (users + items) × K × 4 bytes.
+ */
+export class FactorTables {
+  readonly factors: number;
+  readonly #sides: Record<Side, DoubleBuffer>;
+
+  constructor({ users, items, factors }: { users: number; items: number; factors: number }) {
+    this.factors = factors;
+    const buffer = (rows: number): DoubleBuffer => ({
+      rows,
+      clock: 0,
+      buffers: [sharedFloat32(rows * factors), sharedFloat32(rows * factors)],
+    });
+    this.#sides = { users: buffer(users), items: buffer(items) };
+  }
+
+  rows(side: Side): number {
+    return this.#sides[side].rows;
+  }
+
+  clock(side: Side): number {
+    return this.#sides[side].clock;
+  }
+
+  /** The complete table at the present clock. */
+  current(side: Side): Float32Array {
+    const { buffers, clock } = this.#sides[side];
+    return buffers[clock % 2]!;
+  }
+
+  /** The table at a clock, or undefined where it is not (or no longer) kept. */
+  at(side: Side, clock: number): Float32Array | undefined {
+    return clock === this.clock(side) ? this.current(side) : undefined;
+  }
+
+  /** Writes rows of the next clock, from `rowStart`. */
+  writeNext(side: Side, rowStart: number, rows: Float32Array): void {
+    const { buffers, clock } = this.#sides[side];
+    buffers[(clock + 1) % 2]!.set(rows, rowStart * this.factors);
+  }
+
+  /** Makes the next clock the present one. */
+  commit(side: Side): void {
+    this.#sides[side].clock++;
+  }
+
+  /** Starts from tables of an earlier life: their bytes are to be written into `current`. */
+  setClock(side: Side, clock: number): void {
+    assert(clock >= 0, 'clocks count from 0');
+    this.#sides[side].clock = clock;
+  }
+}

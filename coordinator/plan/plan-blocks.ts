@@ -1,0 +1,111 @@
+// Cuts the rows of one side into blocks, the unit of leased work.
+
+import type { ShardEntry } from '../../datasets/manifest.js';
+import type { Side } from '../../models/csr.js';
+import type { SolverOptions } from '../../models/device.js';
+import { rowWork } from '../../models/ials/work.js';
+
+/** About 0.1 to 0.3 s of the portable device: above it the tail of a phase waits, below it messages weigh. */
+const BLOCK_WORK_MAX = 0.25e9;
+/** About 2 ms of the portable device; smaller blocks would take longer to travel than to solve. */
+const BLOCK_WORK_MIN = 2e6;
+/** Small data are cut this fine, so that a few workers with a few threads all have something to do. */
+const BLOCKS_MIN = 32;
+/** One result is held in memory while it travels: both bounds keep it to a few messages of a stream. */
+const BLOCK_ROWS_MAX = 16_384;
+const BLOCK_BYTES_MAX = 4 * 1024 * 1024;
+
+/** A slice of a shard's rows, solved as one task. */
+export interface PlanBlock {
+  readonly side: Side;
+  /** Position in the side's list of blocks: blocks ascend by rows. */
+  readonly index: number;
+  /** Index of the dataset shard that has the rows. */
+  readonly shard: number;
+  /** Rows of the whole side, half-open, within the shard. */
+  readonly rowStart: number;
+  readonly rowEnd: number;
+  readonly interactions: number;
+  /** Flops of one solve, by `rowWork`. */
+  readonly work: number;
+}
+
+export interface BlockPlanOptions {
+  side: Side;
+  /** Entries of each row, [rows]. */
+  rowCounts: Int32Array;
+  /** The side's shards, ascending, which together cover all rows. */
+  shards: readonly ShardEntry[];
+  factors: number;
+  solver: SolverOptions;
+}
+
+/**
+ * Blocks of equal work within each shard. They depend on the data and the configuration alone, never on who
+ * computes: the sums over blocks, and so the model's bits, are the same for any number of workers and threads.
+ */
+export function planBlocks(options: BlockPlanOptions): PlanBlock[] {
+  const { rowCounts, shards, factors, solver } = options;
+  const workTarget = targetOf(rowCounts, factors, solver);
+  const rowsMax = Math.max(1, Math.min(BLOCK_ROWS_MAX, Math.floor(BLOCK_BYTES_MAX / (4 * factors))));
+  const blocks: PlanBlock[] = [];
+  shards.forEach((shard, index) => {
+    const bounds = cutShard(shard, rowCounts, { workTarget, rowsMax, factors, solver });
+    for (let i = 0; i + 1 < bounds.length; i++) {
+      blocks.push(blockOf(options, index, bounds[i]!, bounds[i + 1]!, blocks.length));
+    }
+  });
+  return blocks;
+}
+
+function targetOf(rowCounts: Int32Array, factors: number, solver: SolverOptions): number {
+  let total = 0;
+  for (const entries of rowCounts) total += rowWork(entries, factors, solver);
+  return Math.max(BLOCK_WORK_MIN, Math.min(BLOCK_WORK_MAX, total / BLOCKS_MIN));
+}
+
+interface CutLimits {
+  workTarget: number;
+  rowsMax: number;
+  factors: number;
+  solver: SolverOptions;
+}
+
+/** Row bounds of the shard's blocks: a row belongs to the part of the shard's work in which its middle lies. */
+function cutShard(shard: ShardEntry, rowCounts: Int32Array, limits: CutLimits): number[] {
+  const { workTarget, rowsMax, factors, solver } = limits;
+  if (shard.rowEnd <= shard.rowStart) return [];
+  let total = 0;
+  for (let row = shard.rowStart; row < shard.rowEnd; row++)
+    total += rowWork(rowCounts[row]!, factors, solver);
+  const part = total / Math.max(1, Math.round(total / workTarget)) || 1;
+  const bounds = [shard.rowStart];
+  let before = 0;
+  let current = 0;
+  for (let row = shard.rowStart; row < shard.rowEnd; row++) {
+    const work = rowWork(rowCounts[row]!, factors, solver);
+    const target = Math.floor((before + work / 2) / part);
+    const start = bounds[bounds.length - 1]!;
+    if (row > start && (target > current || row - start >= rowsMax)) bounds.push(row);
+    current = target;
+    before += work;
+  }
+  bounds.push(shard.rowEnd);
+  return bounds;
+}
+
+function blockOf(
+  { side, rowCounts, factors, solver }: BlockPlanOptions,
+  shard: number,
+  rowStart: number,
+  rowEnd: number,
+  index: number,
+): PlanBlock {
+  let interactions = 0;
+  let work = 0;
+  for (let row = rowStart; row < rowEnd; row++) {
+    interactions += rowCounts[row]!;
+    work += rowWork(rowCounts[row]!, factors, solver);
+  }
+  return { side, index, shard, rowStart, rowEnd, interactions, work };
+}

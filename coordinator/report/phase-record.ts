@@ -1,0 +1,23 @@
+import type { Side } from '../../models/csr.js';
+
+/** One completed phase; times in milliseconds since the start of the run. */
+export interface PhaseRecord {
+  /** From 1. */
+  epoch: number;
+  side: Side;
+  startMs: number;
+  endMs: number;
+  /** Rows solved. */
+  rows: number;
+  /** The objective after the phase, where it was computed. */
+  loss?: number;
+  blocks: BlockRecord[];
+}
+
+/** One block as the worker whose result counted computed it. */
+export interface BlockRecord {
+  worker: string;
+  block: number;
+  startMs: number;
+  endMs: number;
+}

@@ -1,0 +1,43 @@
+import type { Side } from '../../models/csr.js';
+import { placeShard } from '../plan/placement.js';
+import type { PlanBlock } from '../plan/plan-blocks.js';
+import type { Pace } from './pace.js';
+import type { Session } from './sessions.js';
+
+/**
+ * Where blocks are best solved: at the session that solved them last, which has their rows and their shard; else
+ * where rendezvous hashing puts their shard.
+ */
+export class Homes {
+  readonly #lastSolvedBy: Record<Side, (string | undefined)[]> = { users: [], items: [] };
+  #sessions = new Map<string, Session>();
+  #ofShard = new Map<string, string>();
+
+  solved(block: PlanBlock, sessionId: string): void {
+    this.#lastSolvedBy[block.side][block.index] = sessionId;
+  }
+
+  /** Takes the sessions that may be homes from now on. */
+  setSessions(sessions: Iterable<Session>): void {
+    this.#sessions = new Map([...sessions].map((session) => [session.info.sessionId, session]));
+    this.#ofShard.clear();
+  }
+
+  /** The home's session id, or '' when there is no worker. */
+  homeOf(block: PlanBlock, pace: Pace): string {
+    const last = this.#lastSolvedBy[block.side][block.index];
+    if (last !== undefined && this.#sessions.has(last)) return last;
+    const shard = `${block.side}/${block.shard}`;
+    let home = this.#ofShard.get(shard);
+    if (home === undefined) {
+      const candidates = [...this.#sessions.values()].map(({ key, info }) => ({
+        key,
+        weight: pace.speedOf(info),
+        sessionId: info.sessionId,
+      }));
+      home = placeShard(block.side, block.shard, candidates)?.sessionId ?? '';
+      this.#ofShard.set(shard, home);
+    }
+    return home;
+  }
+}

@@ -1,0 +1,12 @@
+import type { Phase } from './events.js';
+
+/**
+ * Phase `index` of a run. Epoch e solves users at clock e + 1 from items at clock e, then items at clock e + 1
+ * from those users.
+ */
+export function phaseOf(index: number): Phase {
+  const epoch = Math.floor(index / 2);
+  return index % 2 === 0
+    ? { index, epoch, side: 'users', fixedClock: epoch, priorClock: epoch }
+    : { index, epoch, side: 'items', fixedClock: epoch + 1, priorClock: epoch };
+}

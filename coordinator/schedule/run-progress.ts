@@ -1,0 +1,216 @@
+// One run under way: lends the blocks of the phase in progress, takes results, knows when the phase is complete.
+
+import { assert } from '../../common/errors.js';
+import type { PlanBlock } from '../plan/plan-blocks.js';
+import type { Disposition, Lease, ResultKey, RunTask } from './events.js';
+import { Homes } from './homes.js';
+import { LeaseTable } from './lease-table.js';
+import { Pace } from './pace.js';
+import { PendingBlocks } from './pending-blocks.js';
+import { PhaseProgress } from './phase-progress.js';
+import { phaseOf } from './phases.js';
+import { type Session, unsuitability } from './sessions.js';
+import type { ScheduleTiming } from './timing.js';
+
+/** What happened to a block when its worker failed it or vanished. */
+export type Verdict = { readonly isFatal: false } | { readonly isFatal: true; readonly reason: string };
+
+const FINE: Verdict = { isFatal: false };
+
+export class RunProgress {
+  readonly task: RunTask;
+  /** `open`: blocks are lent. `committing`: all blocks are in, the rim makes the clock readable. */
+  state: 'open' | 'committing' = 'open';
+  /** The run is to end when the phase that is being committed is. */
+  isStopping = false;
+  readonly #timing: ScheduleTiming;
+  readonly #leases: LeaseTable;
+  readonly #pending = new PendingBlocks();
+  readonly #homes = new Homes();
+  readonly #pace = new Pace();
+  #suitable = new Set<string>();
+  #progress: PhaseProgress;
+
+  constructor(task: RunTask, timing: ScheduleTiming, nextLeaseId: number, nowMs: number) {
+    assert(task.phaseStart < task.phaseEnd, 'a run has at least one phase to do');
+    this.task = task;
+    this.#timing = timing;
+    this.#leases = new LeaseTable(task.runId, nextLeaseId);
+    this.#progress = this.#progressOf(task.phaseStart, nowMs);
+  }
+
+  get progress(): PhaseProgress {
+    return this.#progress;
+  }
+
+  get leases(): LeaseTable {
+    return this.#leases;
+  }
+
+  /** Sessions that can take part. */
+  get suitableCount(): number {
+    return this.#suitable.size;
+  }
+
+  /** Puts all blocks of phase `index` on offer. */
+  openPhase(index: number, nowMs: number): void {
+    assert(this.#leases.size === 0, 'no lease outlives its phase');
+    this.state = 'open';
+    this.#progress = this.#progressOf(index, nowMs);
+    this.#pending.clear();
+    for (const block of this.#progress.blocks) this.#offer(block);
+  }
+
+  /** Takes the sessions that live now, after workers came or went. */
+  setSessions(sessions: Iterable<Session>): void {
+    const suitable = [...sessions].filter((session) => unsuitability(session, this.task) === undefined);
+    this.#suitable = new Set(suitable.map((session) => session.info.sessionId));
+    this.#homes.setSessions(suitable);
+    this.#pending.rehome((block) => this.#homes.homeOf(block, this.#pace));
+  }
+
+  /**
+   * Lends up to `count` blocks. Near the end of the phase it lends fewer, so that the last blocks are spread over
+   * all workers; an idle worker gets a backup lease of a late block when nothing else is left.
+   */
+  lend(session: Session, count: number, nowMs: number): Lease[] {
+    if (this.state !== 'open') return [];
+    const { sessionId } = session.info;
+    const share = Math.ceil(this.#pending.size / (2 * Math.max(1, this.#suitable.size)));
+    const leases: Lease[] = [];
+    while (leases.length < Math.min(count, Math.max(1, share))) {
+      const block = this.#pending.take(sessionId, (candidate) => this.#mayTry(candidate, sessionId));
+      if (block === undefined) break;
+      leases.push(this.#grant(block, sessionId, nowMs, false));
+    }
+    if (leases.length === 0 && this.#leases.countOfSession(sessionId) === 0) {
+      const late = this.#lateBlock(sessionId, nowMs);
+      if (late !== undefined) leases.push(this.#grant(late, sessionId, nowMs, true));
+    }
+    return leases;
+  }
+
+  /** What would become of a result: nothing changes. */
+  judge(result: ResultKey, from: { sessionId: string; leaseId: number }): Disposition {
+    const { phase, blocks } = this.#progress;
+    const isCurrent =
+      result.runId === this.task.runId &&
+      result.side === phase.side &&
+      result.clock === phase.priorClock + 1 &&
+      result.block < blocks.length;
+    if (!isCurrent) return 'stale';
+    if (this.#progress.isDone(result.block)) return 'duplicate';
+    const lease = this.#leases.get(from.leaseId);
+    const isHeld = lease?.sessionId === from.sessionId && lease.block.index === result.block;
+    return isHeld ? 'accepted' : 'stale';
+  }
+
+  /** Judges a result; an accepted one counts from now on. */
+  settle(
+    result: ResultKey,
+    from: { sessionId: string; leaseId: number },
+    nowMs: number,
+  ): { disposition: Disposition; lease?: Lease } {
+    const disposition = this.judge(result, from);
+    if (disposition !== 'accepted') return { disposition };
+    const lease = this.#leases.get(from.leaseId)!;
+    this.#leases.removeBlock(result.block);
+    this.#progress.markDone(lease.block, from.sessionId);
+    this.#pace.observe(lease, nowMs);
+    this.#homes.solved(lease.block, from.sessionId);
+    if (this.#progress.isComplete) this.state = 'committing';
+    return { disposition, lease };
+  }
+
+  /** A worker could not solve a block of its own lease. */
+  fail(lease: Lease, reason: string, isFatal: boolean): Verdict {
+    const { block } = lease;
+    const failures = this.#progress.countFailure(block.index, lease.sessionId);
+    this.giveBack(lease);
+    if (isFatal) return { isFatal: true, reason: `block ${nameOf(block)} cannot be solved: ${reason}` };
+    if (failures < this.#timing.failuresMax) return FINE;
+    return {
+      isFatal: true,
+      reason: `block ${nameOf(block)} failed ${failures} times; the last time: ${reason}`,
+    };
+  }
+
+  /** A worker vanished with its leases. The ones it was working on, its oldest, count as lost. */
+  lose(session: Session): { leases: readonly Lease[]; verdict: Verdict } {
+    const leases = this.#leases.ofSession(session.info.sessionId);
+    let verdict: Verdict = FINE;
+    leases.forEach((lease, n) => {
+      this.giveBack(lease);
+      if (n >= session.info.threads) return;
+      const losses = this.#progress.countLoss(lease.block.index);
+      if (losses < this.#timing.lossesMax) return;
+      verdict = {
+        isFatal: true,
+        reason: `${losses} workers vanished while they solved block ${nameOf(lease.block)}, the last was ${session.info.name}; see the workers' logs`,
+      };
+    });
+    this.#pace.forget(session.info.sessionId);
+    return { leases, verdict };
+  }
+
+  /** Ends a lease without a result; its block is free again unless a backup still holds it. */
+  giveBack(lease: Lease): void {
+    this.#leases.remove(lease);
+    const isHeld = this.#leases.ofBlock(lease.block.index).length > 0;
+    if (!isHeld && !this.#progress.isDone(lease.block.index)) this.#offer(lease.block);
+  }
+
+  /** Ends the leases that are past their deadline. */
+  expire(nowMs: number): Lease[] {
+    const expired = [...this.#leases.all()].filter((lease) => lease.deadlineMs <= nowMs);
+    for (const lease of expired) {
+      this.#progress.countExpiry(lease.block.index);
+      this.giveBack(lease);
+    }
+    return expired;
+  }
+
+  #progressOf(index: number, nowMs: number): PhaseProgress {
+    const phase = phaseOf(index);
+    return new PhaseProgress(phase, this.task.blocks[phase.side], nowMs);
+  }
+
+  #offer(block: PlanBlock): void {
+    this.#pending.add(block, this.#homes.homeOf(block, this.#pace));
+  }
+
+  /** A block that failed here goes to others first, if there are any that have not failed it. */
+  #mayTry(block: PlanBlock, sessionId: string): boolean {
+    if (!this.#progress.hasFailedAt(block.index, sessionId)) return true;
+    const failedAt = this.#progress.failedAt(block.index);
+    return [...this.#suitable].every((other) => failedAt.has(other));
+  }
+
+  #grant(block: PlanBlock, sessionId: string, nowMs: number, isBackup: boolean): Lease {
+    const { leaseFactor, leaseMsMin, leaseMsFirst } = this.#timing;
+    const expectedMs = this.#pace.expectedMs(block, sessionId);
+    const leaseMs = expectedMs === undefined ? leaseMsFirst : Math.max(leaseMsMin, leaseFactor * expectedMs);
+    const deadlineMs = nowMs + leaseMs * 2 ** Math.min(10, this.#progress.expiriesOf(block.index));
+    return this.#leases.grant(this.#progress.phase, block, { sessionId, nowMs, deadlineMs, isBackup });
+  }
+
+  /** The block that was lent longest ago, once, to another session, if it is late. */
+  #lateBlock(sessionId: string, nowMs: number): PlanBlock | undefined {
+    let oldest: Lease | undefined;
+    for (const lease of this.#leases.all()) {
+      if (lease.sessionId === sessionId || this.#leases.ofBlock(lease.block.index).length > 1) continue;
+      if (!this.#mayTry(lease.block, sessionId)) continue;
+      if (oldest === undefined || lease.grantedMs < oldest.grantedMs) oldest = lease;
+    }
+    if (oldest === undefined) return undefined;
+    const expectedMs = this.#pace.expectedMs(oldest.block, oldest.sessionId);
+    if (expectedMs === undefined) return undefined;
+    const { backupFactor, backupMsMin } = this.#timing;
+    const isLate = nowMs - oldest.grantedMs >= Math.max(backupMsMin, backupFactor * expectedMs);
+    return isLate ? oldest.block : undefined;
+  }
+}
+
+function nameOf(block: PlanBlock): string {
+  return `${block.side}/${block.index} (rows ${block.rowStart} to ${block.rowEnd - 1})`;
+}

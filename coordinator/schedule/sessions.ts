@@ -1,0 +1,60 @@
+import type { RunTask, SessionInfo } from './events.js';
+
+export interface Session {
+  readonly info: SessionInfo;
+  /** Name for placement, unique among the sessions that live: a worker that comes back gets its shards again. */
+  readonly key: string;
+  /** When the worker was last heard of. */
+  lastHeardMs: number;
+}
+
+/** The workers that are there. */
+export class Sessions {
+  readonly #byId = new Map<string, Session>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(sessionId: string): Session | undefined {
+    return this.#byId.get(sessionId);
+  }
+
+  all(): IterableIterator<Session> {
+    return this.#byId.values();
+  }
+
+  add(info: SessionInfo, nowMs: number): void {
+    const taken = new Set([...this.#byId.values()].map((session) => session.key));
+    let key = info.name;
+    for (let n = 2; taken.has(key); n++) key = `${info.name} ${n}`;
+    this.#byId.set(info.sessionId, { info, key, lastHeardMs: nowMs });
+  }
+
+  remove(sessionId: string): void {
+    this.#byId.delete(sessionId);
+  }
+
+  silentSince(limitMs: number): Session[] {
+    return [...this.#byId.values()].filter((session) => session.lastHeardMs < limitMs);
+  }
+
+  /** The time in which the coordinator itself stood still is nobody's silence. */
+  forgive(gapMs: number, nowMs: number): void {
+    for (const session of this.#byId.values()) {
+      session.lastHeardMs = Math.min(nowMs, session.lastHeardMs + gapMs);
+    }
+  }
+}
+
+/** Why a worker cannot take part in a run, or undefined when it can. */
+export function unsuitability(session: Session, run: RunTask): string | undefined {
+  const { name, solvers, factorsMax } = session.info;
+  if (!solvers.includes(run.solver)) {
+    return `worker ${name} has no solver "${run.solver}" (it has ${solvers.join(', ') || 'none'}), which run ${run.runId} needs; give it another device or the run another ials.solver`;
+  }
+  if (factorsMax < run.factors) {
+    return `worker ${name} takes at most ${factorsMax} factors, run ${run.runId} has ${run.factors}; give it another device or lower ials.factors`;
+  }
+  return undefined;
+}

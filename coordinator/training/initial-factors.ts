@@ -1,0 +1,46 @@
+import { setImmediate } from 'node:timers/promises';
+import { addPackedGram, packedGramLength, packedGramOf } from '../../models/gram.js';
+import { initFactors } from '../../models/ials/init-factors.js';
+import { rowPenalty } from '../../models/ials/objective.js';
+import type { ParameterStore } from '../parameters/parameter-store.js';
+import type { PlanBlock } from '../plan/plan-blocks.js';
+import { objectiveOf, type RunConfig } from '../plan/run-config.js';
+
+/**
+ * Fills the items' table at clock 0. The users' table stays zero: the first phase solves it anew, and iterative
+ * solvers start it from zero. Done block by block, so that calls are answered meanwhile.
+ */
+export async function initializeItems(
+  store: ParameterStore,
+  blocks: readonly PlanBlock[],
+  rowCounts: { users: Int32Array; items: Int32Array },
+  config: RunConfig,
+): Promise<void> {
+  const { tables } = store;
+  const { factors } = tables;
+  const table = tables.current('items');
+  const objective = objectiveOf(config);
+  const seed = config['train.seed'];
+  const stdDev = config['ials.init_stddev'];
+  const gram = new Float64Array(packedGramLength(factors));
+  let penalty = 0;
+  for (const { rowStart, rowEnd } of blocks) {
+    const rows = table.subarray(rowStart * factors, rowEnd * factors);
+    initFactors(rows, { seed, side: 'items', rowStart, rowEnd, factors, stdDev });
+    addPackedGram(gram, packedGramOf(rows, rowEnd - rowStart, factors));
+    for (let row = rowStart; row < rowEnd; row++) {
+      penalty +=
+        rowPenalty(objective, rowCounts.items[row]!, rowCounts.users.length) *
+        squaredNorm(table, row, factors);
+    }
+    await setImmediate();
+  }
+  store.setSums('items', { gram, penalty });
+  store.setSums('users', { gram: new Float64Array(gram.length), penalty: 0 });
+}
+
+function squaredNorm(table: Float32Array, row: number, factors: number): number {
+  let sum = 0;
+  for (let k = row * factors; k < (row + 1) * factors; k++) sum += table[k]! * table[k]!;
+  return sum;
+}

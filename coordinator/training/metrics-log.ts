@@ -1,0 +1,136 @@
+// metrics.jsonl: one line for each complete phase, read back when a run is resumed.
+
+import { open, readFile } from 'node:fs/promises';
+import { explainDisk, writeFileAtomic } from '../../common/atomic-files.js';
+import type { Side } from '../../models/csr.js';
+import type { PhaseRecord } from '../report/phase-record.js';
+
+/** A line as it is written. */
+interface MetricsLine {
+  phase: number;
+  /** From 1. */
+  epoch: number;
+  side: Side;
+  /** Milliseconds since the run started, without pauses. */
+  start_ms: number;
+  end_ms: number;
+  rows: number;
+  rows_per_second: number;
+  /** Of the objective, after the phase. */
+  loss?: number;
+  /** Workers that delivered blocks. */
+  workers: string[];
+  /** For each block in order of arrival: its index, the index of its worker, start and end of solving. */
+  blocks: [block: number, worker: number, startMs: number, endMs: number][];
+}
+
+/** The phases of a run, in memory and on disk. */
+export class MetricsLog {
+  readonly #file: string;
+  readonly #records: PhaseRecord[];
+  #lastWrite: Promise<void> = Promise.resolve();
+
+  private constructor(file: string, records: PhaseRecord[]) {
+    this.#file = file;
+    this.#records = records;
+  }
+
+  /** Opens the log with its first `phases` phases; later lines, of phases that will be done again, are dropped. */
+  static async open(file: string, phases: number): Promise<MetricsLog> {
+    const text = phases === 0 ? '' : await readFile(file, 'utf8').catch(() => '');
+    const lines = text.split('\n').map(parseLine);
+    const kept = lines.filter((line) => line !== undefined && line.phase < phases) as MetricsLine[];
+    await writeFileAtomic(file, kept.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    return new MetricsLog(file, kept.map(toRecord));
+  }
+
+  get records(): readonly PhaseRecord[] {
+    return this.#records;
+  }
+
+  /** Adds a phase; it is on disk when `flush` resolves. */
+  append(phase: number, record: PhaseRecord): void {
+    this.#records.push(record);
+    const text = `${JSON.stringify(toLine(phase, record))}\n`;
+    this.#lastWrite = this.#lastWrite.then(() => appendDurably(this.#file, text));
+    // Whoever flushes hears of a failure; nobody may be flushing yet.
+    this.#lastWrite.catch(() => {});
+  }
+
+  flush(): Promise<void> {
+    return this.#lastWrite;
+  }
+
+  /** Seconds of each complete epoch. */
+  epochSeconds(): number[] {
+    const seconds: number[] = [];
+    for (const { epoch, startMs, endMs } of this.#records) {
+      seconds[epoch - 1] = (seconds[epoch - 1] ?? 0) + (endMs - startMs) / 1000;
+    }
+    const complete = Math.floor(this.#records.length / 2);
+    return seconds.slice(0, complete);
+  }
+
+  /** Loss after each epoch; empty where it was not computed. */
+  losses(): number[] {
+    const last = this.#records.filter(({ side, loss }) => side === 'items' && loss !== undefined);
+    return last.map(({ loss }) => loss!);
+  }
+}
+
+async function appendDurably(file: string, text: string): Promise<void> {
+  try {
+    const handle = await open(file, 'a');
+    try {
+      await handle.writeFile(text);
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw explainDisk(error, file);
+  }
+}
+
+/** A last line that a crash cut off is no line. */
+function parseLine(text: string): MetricsLine | undefined {
+  try {
+    return JSON.parse(text) as MetricsLine;
+  } catch {
+    return undefined;
+  }
+}
+
+function toLine(phase: number, record: PhaseRecord): MetricsLine {
+  const { epoch, side, startMs, endMs, rows, loss } = record;
+  const workers = [...new Set(record.blocks.map(({ worker }) => worker))];
+  const ms = (value: number) => Math.round(value * 1000) / 1000;
+  return {
+    phase,
+    epoch,
+    side,
+    start_ms: startMs,
+    end_ms: endMs,
+    rows,
+    rows_per_second: endMs > startMs ? Math.round(rows / ((endMs - startMs) / 1000)) : 0,
+    loss,
+    workers,
+    blocks: record.blocks.map((block) => [
+      block.block,
+      workers.indexOf(block.worker),
+      ms(block.startMs),
+      ms(block.endMs),
+    ]),
+  };
+}
+
+function toRecord(line: MetricsLine): PhaseRecord {
+  const blocks = line.blocks.map(([block, worker, startMs, endMs]) => ({
+    block,
+    worker: line.workers[worker]!,
+    startMs,
+    endMs,
+  }));
+  const { epoch, side, rows, loss } = line;
+  return { epoch, side, startMs: line.start_ms, endMs: line.end_ms, rows, loss, blocks };
+}

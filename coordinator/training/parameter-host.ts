@@ -1,0 +1,38 @@
+import { FencedError } from '../../common/errors.js';
+import { sideOf } from '../../common/sides.js';
+import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
+import type { ParameterHost } from '../parameters/parameters-service.js';
+import type { ActiveRun, Runs } from './runs.js';
+import type { ScheduleHost } from './schedule-host.js';
+
+/** Connects the parameters' service with the run in progress and its schedule. */
+export function parameterHost(runs: Runs, host: ScheduleHost): ParameterHost {
+  const requireActive = (runId: string) => activeRun(runs, runId);
+  return {
+    store: (runId) => requireActive(runId).training.store,
+    judge: (header) => {
+      sideOf(header.side);
+      return host.judge(resultKey(header), header);
+    },
+    shapeOf: (header) => {
+      const { plan } = requireActive(header.runId).training;
+      const { rowStart, rowEnd } = plan.blocks[sideOf(header.side)][header.block]!;
+      return { rowStart, rowEnd, factors: plan.factors };
+    },
+    deliver: (delivery) => host.deliver(delivery),
+    refuse: ({ sessionId, leaseId }, reason) => host.fail(sessionId, [leaseId], reason, false),
+  };
+}
+
+/** @throws {FencedError} `STOA_CLOCK_GONE`: another run, or none, is in progress. */
+export function activeRun(runs: Runs, runId: string): ActiveRun {
+  const { active } = runs;
+  if (active?.run.id === runId) return active;
+  throw new FencedError('STOA_CLOCK_GONE', `run ${runId} is not in progress`, {
+    fields: { field: 'run_id' },
+  });
+}
+
+function resultKey({ runId, side, block, clock }: BlockHeader__Output) {
+  return { runId, side: sideOf(side), block, clock };
+}

@@ -1,0 +1,216 @@
+// The phases of one run: keeps the tables and the record of each phase while the schedule hands out its blocks.
+
+import type { Clock } from '../../common/clock.js';
+import { SystemError } from '../../common/errors.js';
+import { totalLoss } from '../../models/ials/loss.js';
+import type { Delivery } from '../parameters/delivery.js';
+import type { ParameterStore } from '../parameters/parameter-store.js';
+import type { RunPlan } from '../plan/plan-run.js';
+import { objectiveOf, type RunConfig, solverOf } from '../plan/run-config.js';
+import type { PhaseRecord } from '../report/phase-record.js';
+import type { Lease, Phase, RunTask } from '../schedule/events.js';
+import { snapshotOf } from './checkpoint.js';
+import type { Checkpoints } from './checkpoints.js';
+import type { MetricsLog } from './metrics-log.js';
+import type { RunListener, ScheduleHost } from './schedule-host.js';
+
+export interface PhaseTrainingOptions {
+  runId: string;
+  config: RunConfig;
+  plan: RunPlan;
+  /** Identity of the plan, for checkpoints. */
+  planFingerprint: string;
+  store: ParameterStore;
+  checkpoints: Checkpoints;
+  metrics: MetricsLog;
+  host: ScheduleHost;
+  clock: Clock;
+  /** First phase to do. */
+  phaseStart: number;
+  /** Milliseconds since the run's start, without pauses. */
+  activeMs: () => number;
+  onPhase: (side: string, seconds: number) => void;
+  /** Called at every change worth showing. */
+  notify: () => void;
+}
+
+export class PhaseTraining implements RunListener {
+  readonly #o: PhaseTrainingOptions;
+  #phasesDone: number;
+  #record: PhaseRecord | undefined;
+  /** Sessions that delivered, and the most that were there at once. */
+  readonly #sessions = new Set<string>();
+  #workersMost = 0;
+  #failure: unknown;
+  #finish: ((outcome: 'completed' | 'stopped') => void) | undefined;
+  #fail: ((error: unknown) => void) | undefined;
+
+  constructor(options: PhaseTrainingOptions) {
+    this.#o = options;
+    this.#phasesDone = options.phaseStart;
+  }
+
+  /** Complete phases, those of earlier lives of the run included. */
+  get phasesDone(): number {
+    return this.#phasesDone;
+  }
+
+  get phaseCount(): number {
+    return 2 * this.#o.config['train.epochs'];
+  }
+
+  get plan(): RunPlan {
+    return this.#o.plan;
+  }
+
+  get store(): ParameterStore {
+    return this.#o.store;
+  }
+
+  get metrics(): MetricsLog {
+    return this.#o.metrics;
+  }
+
+  /** Milliseconds that the phase in progress has taken so far. */
+  get phaseMs(): number {
+    const isOpen = this.#record !== undefined && this.#o.metrics.records.at(-1) !== this.#record;
+    return isOpen ? this.#o.activeMs() - this.#record!.startMs : 0;
+  }
+
+  /** Sessions that delivered blocks. */
+  get sessions(): ReadonlySet<string> {
+    return this.#sessions;
+  }
+
+  get workersMost(): number {
+    return this.#workersMost;
+  }
+
+  /**
+   * Does the phases. Resolves when all are complete or the run was stopped, with a checkpoint of the last one on disk.
+   *
+   * @throws {SystemError} `STOA_RUN_FAILED`: a block cannot be solved; errors of the checkpoints.
+   */
+  async run(): Promise<'completed' | 'stopped'> {
+    const { runId, config, plan, host, phaseStart } = this.#o;
+    const task: RunTask = {
+      runId,
+      solver: solverOf(config).name,
+      factors: plan.factors,
+      blocks: plan.blocks,
+      phaseStart,
+      phaseEnd: this.phaseCount,
+    };
+    const outcome = await new Promise<'completed' | 'stopped'>((resolve, reject) => {
+      this.#finish = resolve;
+      this.#fail = reject;
+      host.start(task, this);
+    });
+    if (this.#failure !== undefined) throw this.#failure;
+    await this.#checkpointNow();
+    return outcome;
+  }
+
+  phaseOpened(phase: Phase): void {
+    const { store, plan, host } = this.#o;
+    store.beginPhase(phase.side, plan.blocks[phase.side].length);
+    const startMs = this.#now();
+    const rows = store.tables.rows(phase.side);
+    this.#record = { epoch: phase.epoch + 1, side: phase.side, startMs, endMs: startMs, rows, blocks: [] };
+    this.#workersMost = Math.max(this.#workersMost, host.schedule.sessionCount);
+    this.#o.notify();
+  }
+
+  blockAccepted(lease: Lease, delivery: Delivery): void {
+    const { store, host } = this.#o;
+    const record = this.#record!;
+    store.apply(lease.block, delivery.rows, delivery);
+    this.#sessions.add(lease.sessionId);
+    this.#workersMost = Math.max(this.#workersMost, host.schedule.sessionCount);
+    const endMs = this.#now();
+    record.blocks.push({
+      worker: host.roster.nameOf(lease.sessionId),
+      block: lease.block.index,
+      // A worker's own duration is trusted only within the phase.
+      startMs: Math.min(endMs, Math.max(record.startMs, endMs - Math.max(0, delivery.solveMs))),
+      endMs,
+    });
+    this.#o.notify();
+  }
+
+  async phaseCompleted(phase: Phase): Promise<void> {
+    const { store, checkpoints, metrics } = this.#o;
+    const observed = store.commitPhase()?.observed;
+    const record = this.#record!;
+    record.endMs = this.#now();
+    if (this.#o.config['train.loss']) record.loss = this.#lossAfter(observed);
+    metrics.append(phase.index, record);
+    this.#o.onPhase(phase.side, (record.endMs - record.startMs) / 1000);
+    this.#phasesDone = phase.index + 1;
+    try {
+      if (this.#isCheckpointDue(phase)) await this.#beginCheckpoint();
+      await checkpoints.untilCaptured(phase.index + 1);
+    } catch (error) {
+      this.#failure = error;
+      this.#o.host.stop();
+    }
+    this.#o.notify();
+  }
+
+  ended(outcome: 'completed' | 'stopped' | 'failed', reason = ''): void {
+    this.#o.notify();
+    if (outcome === 'failed') {
+      this.#fail?.(new SystemError('STOA_RUN_FAILED', `run ${this.#o.runId} failed: ${reason}`));
+    } else {
+      this.#finish?.(outcome);
+    }
+  }
+
+  #lossAfter(observed: number | undefined): number | undefined {
+    const { store, config, plan } = this.#o;
+    const users = store.sums('users');
+    const items = store.sums('items');
+    if (observed === undefined || users.penalty === undefined || items.penalty === undefined)
+      return undefined;
+    return totalLoss({
+      objective: objectiveOf(config),
+      observed,
+      penaltyUsers: users.penalty,
+      penaltyItems: items.penalty,
+      gramUsers: users.gram,
+      gramItems: items.gram,
+      factors: plan.factors,
+    });
+  }
+
+  #isCheckpointDue(phase: Phase): boolean {
+    const epochs = this.#o.config['train.checkpoint_epochs'];
+    return epochs > 0 && phase.side === 'items' && (phase.epoch + 1) % epochs === 0;
+  }
+
+  /** Unless one is still being written: then this epoch goes without. */
+  async #beginCheckpoint(): Promise<void> {
+    const { checkpoints, metrics } = this.#o;
+    if (checkpoints.hasFailed) await checkpoints.settle();
+    if (checkpoints.isWriting) return;
+    // A checkpoint must not be ahead of the phases' records.
+    checkpoints.begin(this.#snapshot(), metrics.flush());
+  }
+
+  async #checkpointNow(): Promise<void> {
+    const { checkpoints, metrics } = this.#o;
+    await checkpoints.settle();
+    if (this.#phasesDone === 0 || checkpoints.lastPhase === this.#phasesDone) return;
+    checkpoints.begin(this.#snapshot(), metrics.flush());
+    await checkpoints.settle();
+  }
+
+  #snapshot() {
+    const { store, runId, planFingerprint } = this.#o;
+    return snapshotOf(store, { runId, plan: planFingerprint }, this.#phasesDone);
+  }
+
+  #now(): number {
+    return Math.round(this.#o.activeMs() * 1000) / 1000;
+  }
+}

@@ -1,0 +1,160 @@
+import type { Clock } from '../../common/clock.js';
+import { StateError, type StoaError } from '../../common/errors.js';
+import type { RunConfig } from '../plan/run-config.js';
+import type { PhaseTraining } from './phase-training.js';
+import type { RunFolder, RunRecord } from './run-folder.js';
+import type { TrainResult } from './train-result.js';
+
+export type RunState = RunRecord['state'];
+
+/** A run of this coordinator: where it stands, who waits for it. */
+export class Run {
+  readonly folder: RunFolder;
+  readonly config: RunConfig;
+  /** Workers to wait for, a little, before the first phase. */
+  readonly expectedWorkers: number;
+  /** Goes on from a checkpoint, where there is one. */
+  readonly isResumed: boolean;
+  /** Aborts when somebody wants the run stopped. */
+  readonly stopping = new AbortController();
+  /** What happens now, for people: "planning", "evaluating", …; empty while phases go on and after the end. */
+  stage = '';
+  /** Present while phases go on and after them. */
+  training: PhaseTraining | undefined;
+  /** Present once it has succeeded. */
+  finalResult: TrainResult | undefined;
+  readonly #clock: Clock;
+  #record: RunRecord;
+  #startedMs: number | undefined;
+  #wakeWatchers: () => void = () => {};
+  #change = new Promise<void>(() => {});
+  #settle: { resolve(result: TrainResult): void; reject(error: StoaError): void } | undefined;
+  readonly #outcome: Promise<TrainResult>;
+
+  constructor(options: {
+    folder: RunFolder;
+    config: RunConfig;
+    record: RunRecord;
+    clock: Clock;
+    expectedWorkers?: number;
+    isResumed?: boolean;
+  }) {
+    this.folder = options.folder;
+    this.config = options.config;
+    this.expectedWorkers = options.expectedWorkers ?? 1;
+    this.isResumed = options.isResumed ?? false;
+    this.#record = options.record;
+    this.#clock = options.clock;
+    this.#outcome = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    // Nobody may be waiting when it fails.
+    this.#outcome.catch(() => {});
+    this.#renewChange();
+  }
+
+  get id(): string {
+    return this.#record.run_id;
+  }
+
+  get record(): RunRecord {
+    return this.#record;
+  }
+
+  get state(): RunState {
+    return this.#record.state;
+  }
+
+  get hasEnded(): boolean {
+    return this.state !== 'queued' && this.state !== 'running';
+  }
+
+  /** Time that the run has been at work, without pauses. */
+  get activeMs(): number {
+    const now = this.#startedMs === undefined ? 0 : this.#clock.nowMs() - this.#startedMs;
+    return this.#record.active_ms + now;
+  }
+
+  /** Complete phases. */
+  get phasesDone(): number {
+    return this.training?.phasesDone ?? this.#record.phases_done;
+  }
+
+  /** Resolves with the result; rejects with why there is none. */
+  get outcome(): Promise<TrainResult> {
+    return this.#outcome;
+  }
+
+  /** Resolves at the next change. */
+  get change(): Promise<void> {
+    return this.#change;
+  }
+
+  notify(): void {
+    this.#wakeWatchers();
+    this.#renewChange();
+  }
+
+  enterStage(stage: string): void {
+    this.stage = stage;
+    this.notify();
+  }
+
+  /** Takes up a run that ended in an earlier life of the coordinator. */
+  remember(result: TrainResult | undefined): void {
+    this.finalResult = result;
+    if (result !== undefined) this.#settle?.resolve(result);
+    else this.#settle?.reject(new StateError('STOA_RUN_STATE', `run ${this.id} ended without a model`));
+  }
+
+  async begin(): Promise<void> {
+    this.#startedMs = this.#clock.nowMs();
+    await this.#update({ state: 'running', error: undefined });
+  }
+
+  async succeed(result: TrainResult): Promise<void> {
+    this.finalResult = result;
+    await this.#end({ state: 'succeeded' });
+    this.#settle?.resolve(result);
+  }
+
+  /** Ends without a model. A queued run stays in line when the coordinator leaves (`isPaused`). */
+  async endEarly(error: StoaError, isPaused = false): Promise<void> {
+    const isStopped = error.code === 'STOA_INTERRUPTED';
+    const state = isStopped ? (isPaused ? 'queued' : 'stopped') : 'failed';
+    await this.#end({ state, error: isStopped ? undefined : error.message });
+    this.#settle?.reject(error);
+  }
+
+  /** The error of a run that somebody stopped. */
+  stopped(): StateError {
+    const done = Math.floor(this.phasesDone / 2);
+    return new StateError(
+      'STOA_INTERRUPTED',
+      `run ${this.id} was stopped after ${done} of ${this.config['train.epochs']} epochs; go on with: stoa resume ${this.folder.dir}`,
+      { fields: { run: this.id } },
+    );
+  }
+
+  async #end(change: Partial<RunRecord>): Promise<void> {
+    const activeMs = this.activeMs;
+    this.#startedMs = undefined;
+    this.stage = '';
+    await this.#update({ ...change, active_ms: activeMs, phases_done: this.phasesDone });
+  }
+
+  async #update(change: Partial<RunRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    try {
+      await this.folder.writeRecord(this.#record);
+    } finally {
+      this.notify();
+    }
+  }
+
+  #renewChange(): void {
+    this.#change = new Promise((resolve) => {
+      this.#wakeWatchers = resolve;
+    });
+  }
+}

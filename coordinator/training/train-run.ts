@@ -1,0 +1,142 @@
+// One run from its data to its result: plan, tables, phases, finish.
+
+import path from 'node:path';
+import type { Logger } from 'pino';
+import { sha256 } from '../../common/checksums.js';
+import type { Clock } from '../../common/clock.js';
+import { StateError } from '../../common/errors.js';
+import { ParameterStore } from '../parameters/parameter-store.js';
+import { planRun, type RunPlan } from '../plan/plan-run.js';
+import type { Snapshot } from './checkpoint.js';
+import { Checkpoints } from './checkpoints.js';
+import { finishRun } from './finish-run.js';
+import { initializeItems } from './initial-factors.js';
+import { MetricsLog } from './metrics-log.js';
+import { PhaseTraining } from './phase-training.js';
+import type { Run } from './run.js';
+import { openRunData, type RunData } from './run-data.js';
+import type { ScheduleHost } from './schedule-host.js';
+import type { TrainResult } from './train-result.js';
+
+/** Workers of one machine start together; those that are not there by then join later. */
+const WORKERS_WAIT_MS = 5000;
+
+export interface TrainingContext {
+  host: ScheduleHost;
+  clock: Clock;
+  log: Logger;
+  onPhase: (side: string, seconds: number) => void;
+  /** Told when blocks of the run can be asked for, before the first phase opens. */
+  onReady: (ready: { run: Run; data: RunData; training: PhaseTraining }) => void;
+}
+
+/** @throws {StateError} `STOA_INTERRUPTED`: it was stopped, a checkpoint is kept; and all that can go wrong. */
+export async function trainRun(run: Run, context: TrainingContext): Promise<TrainResult> {
+  const { host, clock, log } = context;
+  run.enterStage('planning');
+  const { dataset, test, fold_in: foldIn } = run.record;
+  const data = await openRunData({ dataset, test, foldIn }, run.config);
+  const rowCounts = {
+    users: await data.train.rowCounts('users'),
+    items: await data.train.rowCounts('items'),
+  };
+  const plan = planFor(run, data, rowCounts, host);
+  const planFingerprint = fingerprintOf(plan, data);
+  await run.folder.writeText('plan.json', renderPlan(plan));
+
+  const store = new ParameterStore({ users: plan.users, items: plan.items, factors: plan.factors });
+  const checkpoints = new Checkpoints(run.folder.checkpointsDir);
+  const snapshot = run.isResumed ? await checkpoints.latest(log) : undefined;
+  if (snapshot === undefined) await initializeItems(store, plan.blocks.items, rowCounts, run.config);
+  else restore(store, snapshot, { planFingerprint, dir: run.folder.dir });
+  const phaseStart = snapshot?.nextPhase ?? 0;
+  const metrics = await MetricsLog.open(run.folder.metricsFile, phaseStart);
+  const training = new PhaseTraining({
+    runId: run.id,
+    config: run.config,
+    plan,
+    planFingerprint,
+    store,
+    checkpoints,
+    metrics,
+    host,
+    clock,
+    phaseStart,
+    activeMs: () => run.activeMs,
+    notify: () => run.notify(),
+    onPhase: context.onPhase,
+  });
+  run.training = training;
+  context.onReady({ run, data, training });
+  await doPhases(run, training, host);
+  return finishRun({ run, data, training, rowCounts, roster: host.roster, clock });
+}
+
+async function doPhases(run: Run, training: PhaseTraining, host: ScheduleHost): Promise<void> {
+  const { signal } = run.stopping;
+  if (training.phasesDone < training.phaseCount) {
+    run.enterStage('waiting for workers');
+    await host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, signal);
+  }
+  if (signal.aborted) throw run.stopped();
+  run.enterStage('');
+  const stop = () => host.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const outcome = await training.run();
+    if (outcome === 'stopped') throw run.stopped();
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+function planFor(
+  run: Run,
+  data: RunData,
+  rowCounts: { users: Int32Array; items: Int32Array },
+  host: ScheduleHost,
+): RunPlan {
+  const { manifest } = data.train;
+  const threads = host.roster.alive().map(([, worker]) => worker.threads);
+  return planRun({
+    counts: manifest,
+    rowCounts,
+    shards: manifest.shards,
+    config: run.config,
+    workers: Math.max(1, run.expectedWorkers, threads.length),
+    threads: Math.max(1, ...threads),
+  });
+}
+
+function restore(
+  store: ParameterStore,
+  snapshot: Snapshot,
+  { planFingerprint, dir }: { planFingerprint: string; dir: string },
+): void {
+  if (snapshot.plan !== planFingerprint) {
+    throw new StateError(
+      'STOA_VERSION',
+      `the checkpoints of ${path.basename(dir)} belong to other data or to another version of Stoa; resume it with those it was started with, or train again`,
+      { fields: { file: dir } },
+    );
+  }
+  for (const side of ['users', 'items'] as const) {
+    store.tables.setClock(side, snapshot.clocks[side]);
+    store.tables.current(side).set(snapshot.tables[side]);
+    store.setSums(side, snapshot.sums[side]);
+  }
+}
+
+/** What the bits of a checkpoint depend on besides the configuration: the data, and where blocks begin. */
+function fingerprintOf(plan: RunPlan, data: RunData): string {
+  const bounds = (side: 'users' | 'items') => plan.blocks[side].map(({ rowStart }) => rowStart);
+  return sha256(JSON.stringify([plan.version, data.train.fingerprint, bounds('users'), bounds('items')]));
+}
+
+/** One block a line: a plan has thousands. */
+function renderPlan({ blocks, ...plan }: RunPlan): string {
+  const lines = (side: 'users' | 'items') =>
+    blocks[side].map((block) => `    ${JSON.stringify(block)}`).join(',\n');
+  const head = JSON.stringify(plan, null, 2).slice(0, -2);
+  return `${head},\n  "blocks": {\n  "users": [\n${lines('users')}\n  ],\n  "items": [\n${lines('items')}\n  ]\n  }\n}\n`;
+}

@@ -1,0 +1,63 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Lease } from '../schedule/events.js';
+import type { ScheduleObserver } from './schedule-host.js';
+
+/** Prometheus metrics of training. */
+export class TrainingMetrics implements ScheduleObserver {
+  readonly #leased: Counter<'kind'>;
+  readonly #settled: Counter<'disposition'>;
+  readonly #expired: Counter;
+  readonly #phaseSeconds: Histogram<'side'>;
+
+  constructor(registry: Registry, workerCount: () => number) {
+    const registers = [registry];
+    this.#leased = new Counter({
+      name: 'stoa_blocks_leased_total',
+      help: 'Blocks lent to workers; "backup" are second leases of late blocks.',
+      labelNames: ['kind'],
+      registers,
+    });
+    this.#settled = new Counter({
+      name: 'stoa_blocks_settled_total',
+      help: 'Results of workers; "duplicate" and "stale" changed nothing.',
+      labelNames: ['disposition'],
+      registers,
+    });
+    this.#expired = new Counter({
+      name: 'stoa_leases_expired_total',
+      help: 'Leases that passed their deadline.',
+      registers,
+    });
+    this.#phaseSeconds = new Histogram({
+      name: 'stoa_phase_seconds',
+      help: 'Duration of phases.',
+      labelNames: ['side'],
+      buckets: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300],
+      registers,
+    });
+    new Gauge({
+      name: 'stoa_workers',
+      help: 'Workers that are there.',
+      registers,
+      collect() {
+        this.set(workerCount());
+      },
+    });
+  }
+
+  leased(leases: readonly Lease[]): void {
+    for (const { isBackup } of leases) this.#leased.inc({ kind: isBackup ? 'backup' : 'first' });
+  }
+
+  settled(disposition: 'accepted' | 'duplicate' | 'stale'): void {
+    this.#settled.inc({ disposition });
+  }
+
+  expired(): void {
+    this.#expired.inc();
+  }
+
+  phaseEnded(side: string, seconds: number): void {
+    this.#phaseSeconds.observe({ side }, seconds);
+  }
+}

@@ -1,0 +1,151 @@
+// Handlers of stoa.training.v1.WorkerService.
+
+import path from 'node:path';
+import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
+import { sideName } from '../../common/sides.js';
+import { STOA_VERSION } from '../../common/version.js';
+import type { BlockLease } from '../../proto/generated/stoa/training/v1/BlockLease.js';
+import type { FetchDatasetFileRequest__Output } from '../../proto/generated/stoa/training/v1/FetchDatasetFileRequest.js';
+import type { FetchDatasetFileResponse } from '../../proto/generated/stoa/training/v1/FetchDatasetFileResponse.js';
+import type { GetRunSpecResponse } from '../../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
+import type { LeaseBlocksRequest__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
+import type { RegisterWorkerRequest__Output } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
+import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
+import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
+import { type ErrorLog, unary } from '../grpc-errors.js';
+import { serverStream } from '../grpc-streams.js';
+import { objectiveOf, solverOf } from '../plan/run-config.js';
+import type { Lease } from '../schedule/events.js';
+import { requireFileName } from './dataset-store.js';
+import { activeRun } from './parameter-host.js';
+import type { Runs } from './runs.js';
+import type { ScheduleHost } from './schedule-host.js';
+import { sendFile } from './send-file.js';
+
+const THREADS_MAX = 1024;
+const COUNT_MAX = 1024;
+
+export function workerService(runs: Runs, host: ScheduleHost, log: ErrorLog): WorkerServiceHandlers {
+  return {
+    RegisterWorker: unary((request) => register(host, request), log),
+    Heartbeat: unary(({ sessionId, peakRssBytes }) => {
+      host.heartbeat(sessionId, peakRssBytes);
+      return { isDraining: host.isDraining };
+    }, log),
+    LeaseBlocks: unary((request) => lease(host, request), log),
+    ReturnLeases: unary(({ sessionId, leaseIds, reason, errorCode }) => {
+      if (errorCode === '') host.giveBack(sessionId, leaseIds);
+      else host.fail(sessionId, leaseIds, reason, errorCode.startsWith('STOA_NUMERIC_'));
+      return {};
+    }, log),
+    EndSession: unary(({ sessionId }) => {
+      host.endSession(sessionId);
+      return {};
+    }, log),
+    GetRunSpec: unary(({ runId }) => runSpec(runs, runId), log),
+    FetchDatasetFile: serverStream<FetchDatasetFileRequest__Output, FetchDatasetFileResponse>(
+      async ({ runId, file }, writer) => {
+        await sendFile(datasetFile(runs, runId, file), (chunk) => writer.write(chunk));
+        await writer.flush();
+      },
+      log,
+    ),
+  };
+}
+
+function register(host: ScheduleHost, request: RegisterWorkerRequest__Output): RegisterWorkerResponse {
+  const { name, threads, device, deviceDetail, solvers, factorsMax, version } = request;
+  if (host.isDraining) {
+    throw new StateError(
+      'STOA_DRAINING',
+      'this coordinator is shutting down; register with another, or later',
+    );
+  }
+  requireRange('name', Buffer.byteLength(name), 1, 128, 'bytes');
+  requireRange('threads', threads, 1, THREADS_MAX);
+  requireRange('device', Buffer.byteLength(device), 1, 64, 'bytes');
+  requireRange('device_detail', Buffer.byteLength(deviceDetail), 0, 1024, 'bytes');
+  requireRange('solvers', solvers.length, 1, 16, 'entries');
+  if (majorOf(version) !== majorOf(STOA_VERSION)) {
+    throw new StateError(
+      'STOA_VERSION',
+      `worker ${name} has version ${version}, this coordinator has ${STOA_VERSION}; run the same major version on both`,
+    );
+  }
+  const sessionId = host.register({ name, threads, device, solvers, factorsMax });
+  return {
+    sessionId,
+    heartbeatInterval: toDuration(host.timing.heartbeatMs),
+    sessionTimeout: toDuration(host.timing.sessionTimeoutMs),
+  };
+}
+
+async function lease(
+  host: ScheduleHost,
+  request: LeaseBlocksRequest__Output,
+): Promise<{ leases: BlockLease[] }> {
+  const { sessionId, requestId, count, waitDuration } = request;
+  requireRange('request_id', Buffer.byteLength(requestId), 1, 64, 'bytes');
+  requireRange('count', count, 1, COUNT_MAX);
+  const waitMs = waitDuration === null ? 0 : Number(waitDuration.seconds) * 1000 + waitDuration.nanos / 1e6;
+  const leases = await host.lease(sessionId, requestId, count, Math.max(0, waitMs));
+  return { leases: leases.map((one) => toMessage(one, host.nowMs())) };
+}
+
+function toMessage({ leaseId, runId, phase, block, deadlineMs }: Lease, nowMs: number): BlockLease {
+  return {
+    leaseId,
+    runId,
+    side: sideName(phase.side),
+    block: block.index,
+    shard: block.shard,
+    rowStart: block.rowStart,
+    rowEnd: block.rowEnd,
+    fixedClock: phase.fixedClock,
+    priorClock: phase.priorClock,
+    leaseDuration: toDuration(Math.max(0, deadlineMs - nowMs)),
+  };
+}
+
+function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
+  const { run, data } = activeRun(runs, runId);
+  const { train } = data;
+  return {
+    runId,
+    objective: objectiveOf(run.config),
+    solver: solverOf(run.config),
+    factors: run.config['ials.factors'],
+    wantsLoss: run.config['train.loss'],
+    users: train.manifest.users,
+    items: train.manifest.items,
+    datasetPath: train.dir,
+    datasetFingerprint: train.fingerprint,
+    manifest: Buffer.from(train.manifestBytes),
+  };
+}
+
+/** The path of a file that the manifest names. @throws {NotFoundError} `STOA_NOT_FOUND_FILE`. */
+function datasetFile(runs: Runs, runId: string, file: string): string {
+  const { train } = activeRun(runs, runId).data;
+  if (Object.hasOwn(train.manifest.files, file)) {
+    requireFileName(file);
+    return path.join(train.dir, file);
+  }
+  throw new NotFoundError('STOA_NOT_FOUND_FILE', 'the manifest of the dataset names no such file', {
+    fields: { field: 'file' },
+  });
+}
+
+function requireRange(field: string, value: number, min: number, max: number, unit = ''): void {
+  if (value >= min && value <= max) return;
+  const what = unit === '' ? `${min} to ${max}` : `${min} to ${max} ${unit}`;
+  throw new UsageError('STOA_USAGE', `${field} must have ${what}, it has ${value}`, { fields: { field } });
+}
+
+function majorOf(version: string): string {
+  return version.split('.')[0]!;
+}
+
+function toDuration(ms: number): { seconds: number; nanos: number } {
+  return { seconds: Math.floor(ms / 1000), nanos: Math.floor((ms % 1000) * 1e6) };
+}
