@@ -1,0 +1,201 @@
+// Solves leased blocks: fetches what each needs, computes on the device, delivers.
+
+import type { Logger } from 'pino';
+import {
+  CorruptError,
+  DeviceError,
+  FencedError,
+  messageOf,
+  NumericError,
+  StoaError,
+} from '../common/errors.js';
+import { sideOf } from '../common/sides.js';
+import { Slots } from '../common/slots.js';
+import { csrSlice, otherSide, type Side } from '../models/csr.js';
+import type { BlockResult, ComputeDevice } from '../models/device.js';
+import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
+import type { CoordinatorLink } from './coordinator-link.js';
+import { pushBlock } from './push-block.js';
+import { openRunMirror, type RunMirror } from './run-mirror.js';
+import type { ShardCache } from './shard-cache.js';
+
+export interface BlockRunnerOptions {
+  link: CoordinatorLink;
+  device: ComputeDevice;
+  shards: ShardCache;
+  cacheDir: string;
+  log: Logger;
+  sessionId: string;
+  /** Ends everything under way. */
+  signal: AbortSignal;
+  /** Gives a lease back: without a word, or with why its block failed. */
+  giveBack: (leaseId: number, failure?: StoaError) => Promise<void>;
+}
+
+/** What goes on for one run at one phase; a lease of a later phase ends it. */
+interface PhaseScope {
+  runId: string;
+  phase: number;
+  abort: AbortController;
+}
+
+/** Why work was ended: nothing to report, nobody waits for the result. */
+class Superseded extends Error {}
+
+export class BlockRunner {
+  readonly #o: BlockRunnerOptions;
+  readonly #solving: Slots;
+  readonly #held = new Set<number>();
+  #scope: PhaseScope | undefined;
+  #run: { runId: string; mirror: Promise<RunMirror> } | undefined;
+  #freed: (() => void) | undefined;
+
+  constructor(options: BlockRunnerOptions) {
+    this.#o = options;
+    this.#solving = new Slots(options.device.capabilities.blocksInFlight);
+  }
+
+  /** How many more leases are worth having: what the device computes at once, and as many waiting behind. */
+  get room(): number {
+    return Math.max(0, 2 * this.#o.device.capabilities.blocksInFlight - this.#held.size);
+  }
+
+  /** Resolves when a lease is done with. */
+  freed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#freed = resolve;
+    });
+  }
+
+  /** Takes up a lease. Its outcome, good or bad, goes to the coordinator. */
+  async take(lease: BlockLease__Output): Promise<void> {
+    const scope = this.#scopeOf(lease);
+    this.#held.add(lease.leaseId);
+    const signal = AbortSignal.any([scope.abort.signal, this.#o.signal]);
+    try {
+      await this.#solve(lease, signal);
+    } catch (error) {
+      if (!signal.aborted) await this.#report(lease, error);
+    } finally {
+      this.#held.delete(lease.leaseId);
+      this.#freed?.();
+    }
+  }
+
+  /** Frees the tables. */
+  async dispose(): Promise<void> {
+    this.#scope?.abort.abort(new Superseded());
+    await this.#run?.mirror.then(
+      (mirror) => mirror.dispose(),
+      () => {},
+    );
+    this.#run = undefined;
+  }
+
+  async #solve(lease: BlockLease__Output, signal: AbortSignal): Promise<void> {
+    const { rowStart, rowEnd, fixedClock, priorClock } = lease;
+    const side = sideOf(lease.side);
+    const run = await this.#runOf(lease.runId);
+    const rows = { rowStart, rowEnd };
+    const key = { fingerprint: run.source.fingerprint, side, shard: lease.shard };
+    // Whoever asks first loads for all: the end of this lease must not end it for the others.
+    const load = () => run.source.loadShard(side, lease.shard, this.#o.signal);
+    const shard = await this.#o.shards.get(key, load);
+    signal.throwIfAborted();
+    const fixed = await run.tables[otherSide(side)].fixedAt(fixedClock, signal);
+    const prior = needsPrior(run, side, priorClock)
+      ? await run.tables[side].rowsAt(rows, priorClock, signal)
+      : undefined;
+    const result = await this.#solving.hold(() => {
+      signal.throwIfAborted();
+      return this.#o.device.solveBlock({
+        block: csrSlice(shard.csr, rowStart - shard.rowStart, rowEnd - shard.rowStart),
+        fixed: fixed.table,
+        gram: fixed.gram,
+        prior,
+        objective: run.objective,
+        solver: run.solver,
+        wantLoss: run.wantLoss,
+        signal,
+      });
+    });
+    await this.#deliver(lease, run, side, result, signal);
+  }
+
+  async #deliver(
+    lease: BlockLease__Output,
+    run: RunMirror,
+    side: Side,
+    result: BlockResult,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { link, sessionId } = this.#o;
+    const { leaseId, runId, block, rowStart, priorClock } = lease;
+    const clock = priorClock + 1;
+    const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors: run.factors, result };
+    const disposition = await retryDamaged(() => pushBlock(link, pushed, signal));
+    // Rows of a result that did not count may differ from those that did, on devices that are not bitwise equal.
+    if (disposition === 'DISPOSITION_ACCEPTED') await run.tables[side].keep(rowStart, result.rows, clock);
+  }
+
+  async #report(lease: BlockLease__Output, error: unknown): Promise<void> {
+    const { log, giveBack } = this.#o;
+    const ids = { run: lease.runId, side: lease.side, block: lease.block };
+    if (error instanceof Superseded) return;
+    if (error instanceof FencedError) {
+      log.debug(ids, `dropped: ${error.message}`);
+      return;
+    }
+    log.warn(ids, `a block failed: ${messageOf(error)}`);
+    const failure =
+      error instanceof StoaError ? error : new StoaError('STOA_INTERNAL', messageOf(error), { cause: error });
+    const isOurs =
+      failure instanceof NumericError || failure instanceof DeviceError || failure.code === 'STOA_INTERNAL';
+    // The network's failures are not the block's: the lease just goes back.
+    await giveBack(lease.leaseId, isOurs || failure instanceof CorruptError ? failure : undefined);
+  }
+
+  /** The scope of a lease; one of a later phase, or of another run, ends what went on before. */
+  #scopeOf({ runId, side, priorClock }: BlockLease__Output): PhaseScope {
+    const phase = 2 * priorClock + (sideOf(side) === 'users' ? 0 : 1);
+    const scope = this.#scope;
+    if (scope !== undefined && scope.runId === runId && scope.phase >= phase) return scope;
+    scope?.abort.abort(new Superseded());
+    this.#scope = { runId, phase, abort: new AbortController() };
+    return this.#scope;
+  }
+
+  #runOf(runId: string): Promise<RunMirror> {
+    if (this.#run?.runId === runId) return this.#run.mirror;
+    const before = this.#run;
+    const run = { runId, mirror: this.#openRun(runId, before?.mirror) };
+    this.#run = run;
+    run.mirror.catch(() => {
+      if (this.#run === run) this.#run = undefined;
+    });
+    return run.mirror;
+  }
+
+  async #openRun(runId: string, before: Promise<RunMirror> | undefined): Promise<RunMirror> {
+    (await before?.catch(() => undefined))?.dispose();
+    const mirror = await openRunMirror(runId, this.#o, this.#o.signal);
+    this.#o.log.info({ run: runId }, 'took up a run');
+    return mirror;
+  }
+}
+
+/** Exact solvers do not read the rows of the clock before; before the first clock, users are zero. */
+function needsPrior(run: RunMirror, side: Side, priorClock: number): boolean {
+  return run.solver.name !== 'cholesky' && (side === 'items' || priorClock > 0);
+}
+
+/** A delivery that arrived damaged is sent again, twice. */
+async function retryDamaged<T>(send: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof CorruptError) || attempt >= 3) throw error;
+    }
+  }
+}

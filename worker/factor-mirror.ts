@@ -1,0 +1,135 @@
+// A worker's copy of one side's table, on its device. It serves as the fixed side of one phase and as the earlier
+// rows of the next; only rows that others computed are fetched.
+
+import { CorruptError } from '../common/errors.js';
+import { decodeGram, decodeRows } from '../common/row-chunks.js';
+import { sideName } from '../common/sides.js';
+import type { Side } from '../models/csr.js';
+import type { ComputeDevice, FactorTable } from '../models/device.js';
+import { unpackGram } from '../models/gram.js';
+import { type CoordinatorLink, PARAMETERS } from './coordinator-link.js';
+import { RowClocks, type RowRange } from './row-clocks.js';
+
+/** A chunk that arrives damaged is asked for again so many times. */
+const PULLS_MAX = 3;
+
+export interface FixedSide {
+  table: FactorTable;
+  /** f64 [K, K], both triangles. */
+  gram: Float64Array;
+}
+
+export class FactorMirror {
+  readonly #runId: string;
+  readonly #side: Side;
+  readonly #device: ComputeDevice;
+  readonly #link: CoordinatorLink;
+  readonly #table: FactorTable;
+  readonly #clocks: RowClocks;
+  #scratch = new Float32Array(0);
+  /** The present Gram and its clock. */
+  #gram: { clock: number; value: Float64Array } | undefined;
+  /** Reads and writes of the table, one after another: a late pull never overwrites newer rows. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor({ runId, side, device, link }: MirrorOptions, table: FactorTable) {
+    this.#runId = runId;
+    this.#side = side;
+    this.#device = device;
+    this.#link = link;
+    this.#table = table;
+    this.#clocks = new RowClocks(table.rows);
+  }
+
+  static async create(options: MirrorOptions): Promise<FactorMirror> {
+    return new FactorMirror(options, await options.device.createTable(options.rows, options.factors));
+  }
+
+  /** The whole table and its Gram at a clock. Errors of the calls; `STOA_CLOCK_GONE` when the phase is over. */
+  fixedAt(clock: number, signal: AbortSignal): Promise<FixedSide> {
+    return this.#inTurn(signal, async () => {
+      const [gram] = await Promise.all([
+        this.#gramAt(clock, signal),
+        this.#pull({ rowStart: 0, rowEnd: this.#table.rows }, clock, signal),
+      ]);
+      return { table: this.#table, gram };
+    });
+  }
+
+  /** Rows at a clock. Errors as `fixedAt`. */
+  rowsAt(rows: RowRange, clock: number, signal: AbortSignal): Promise<Float32Array> {
+    return this.#inTurn(signal, async () => {
+      await this.#pull(rows, clock, signal);
+      return this.#device.read(this.#table, rows.rowStart, rows.rowEnd);
+    });
+  }
+
+  /** Takes rows that this worker computed and the coordinator accepted. */
+  keep(rowStart: number, rows: Float32Array, clock: number): Promise<void> {
+    return this.#inTurn(undefined, async () => {
+      await this.#device.write(this.#table, rowStart, rows);
+      this.#clocks.set({ rowStart, rowEnd: rowStart + rows.length / this.#table.factors }, clock);
+    });
+  }
+
+  dispose(): void {
+    this.#table.dispose();
+  }
+
+  #inTurn<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(() => {
+      signal?.throwIfAborted();
+      return task();
+    });
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  async #pull(wanted: RowRange, clock: number, signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const ranges = this.#clocks.missing(wanted, clock);
+      if (ranges.length === 0) return;
+      try {
+        await this.#pullRanges(ranges, clock, signal);
+      } catch (error) {
+        if (!(error instanceof CorruptError) || attempt >= PULLS_MAX) throw error;
+      }
+    }
+  }
+
+  async #pullRanges(ranges: RowRange[], clock: number, signal: AbortSignal): Promise<void> {
+    const { factors } = this.#table;
+    const request = { runId: this.#runId, side: sideName(this.#side), clock, ranges };
+    const call = this.#link.parameters.PullRows(request);
+    for await (const { chunk } of this.#link.stream(call, signal)) {
+      if (!chunk) continue;
+      const rows = decodeRows(chunk, factors, this.#scratchFor(chunk.rows.length));
+      await this.#device.write(this.#table, chunk.rowStart, rows);
+      this.#clocks.set({ rowStart: chunk.rowStart, rowEnd: chunk.rowStart + rows.length / factors }, clock);
+    }
+  }
+
+  /** One buffer for all chunks: pulls follow one another, and a table is as many megabytes of garbage otherwise. */
+  #scratchFor(bytes: number): Float32Array {
+    if (bytes > this.#scratch.byteLength) this.#scratch = new Float32Array(Math.ceil(bytes / 4));
+    return this.#scratch;
+  }
+
+  async #gramAt(clock: number, signal: AbortSignal): Promise<Float64Array> {
+    if (this.#gram?.clock === clock) return this.#gram.value;
+    const request = { runId: this.#runId, side: sideName(this.#side), clock };
+    const response = await this.#link.call(this.#link.parameters, PARAMETERS.GetGram, request, { signal });
+    const value = unpackGram(decodeGram(response, this.#table.factors), this.#table.factors);
+    this.#gram = { clock, value };
+    return value;
+  }
+}
+
+interface MirrorOptions {
+  runId: string;
+  side: Side;
+  rows: number;
+  factors: number;
+  device: ComputeDevice;
+  link: CoordinatorLink;
+}

@@ -1,0 +1,62 @@
+// What a worker keeps of the run in progress: what to solve, the data, its copies of both tables.
+
+import type { Side } from '../models/csr.js';
+import type { ComputeDevice, IalsObjective, SolverName, SolverOptions } from '../models/device.js';
+import type { GetRunSpecResponse__Output } from '../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
+import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
+import { type DatasetSource, openSource } from './dataset-source.js';
+import { FactorMirror } from './factor-mirror.js';
+
+export interface RunMirror {
+  readonly runId: string;
+  readonly objective: IalsObjective;
+  readonly solver: SolverOptions;
+  readonly factors: number;
+  readonly wantLoss: boolean;
+  readonly source: DatasetSource;
+  readonly tables: Readonly<Record<Side, FactorMirror>>;
+  dispose(): void;
+}
+
+export async function openRunMirror(
+  runId: string,
+  { link, device, cacheDir }: { link: CoordinatorLink; device: ComputeDevice; cacheDir: string },
+  signal: AbortSignal,
+): Promise<RunMirror> {
+  const spec = await link.call(link.data, CONTROL.GetRunSpec, { runId }, { signal });
+  const source = await openSource(spec, link, cacheDir);
+  const { factors, wantsLoss: wantLoss } = spec;
+  const mirror = (side: Side, rows: number) =>
+    FactorMirror.create({ runId, side, rows, factors, device, link });
+  const tables = { users: await mirror('users', spec.users), items: await mirror('items', spec.items) };
+  return {
+    runId,
+    objective: objectiveOf(spec),
+    solver: solverOf(spec),
+    factors,
+    wantLoss,
+    source,
+    tables,
+    dispose: () => {
+      tables.users.dispose();
+      tables.items.dispose();
+    },
+  };
+}
+
+function objectiveOf({ objective }: GetRunSpecResponse__Output): IalsObjective {
+  const { alpha0, alpha, regularization, nu } = objective!;
+  return {
+    objective: objective!.objective as IalsObjective['objective'],
+    weights: objective!.weights as IalsObjective['weights'],
+    alpha0,
+    alpha,
+    regularization,
+    nu,
+  };
+}
+
+/** The coordinator offers only solvers that this worker's device said it has. */
+function solverOf({ solver }: GetRunSpecResponse__Output): SolverOptions {
+  return { name: solver!.name as SolverName, cgSteps: solver!.cgSteps, block: solver!.block };
+}

@@ -1,0 +1,219 @@
+// One session with a coordinator: register, heartbeats, leases, and a clean end.
+
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { DeviceError, FencedError, messageOf, type StoaError } from '../common/errors.js';
+import { STOA_VERSION } from '../common/version.js';
+import type { ComputeDevice } from '../models/device.js';
+import type { Duration__Output } from '../proto/generated/google/protobuf/Duration.js';
+import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
+import type { RegisterWorkerResponse__Output } from '../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
+import { BlockRunner } from './block-runner.js';
+import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
+import type { ShardCache } from './shard-cache.js';
+
+/** How long one request for leases may wait at the coordinator, and its answer be on the way. */
+const LEASE_WAIT_MS = 10_000;
+const LEASE_CALL_MS = LEASE_WAIT_MS + 5000;
+/** Between two tries of what failed. */
+const RETRY_MS = 300;
+/** A run that this device cannot solve: ask again when another may have begun. */
+const UNSUITABLE_MS = 5000;
+/** For the calls of a worker that leaves. */
+const GOODBYE_MS = 2000;
+
+export interface SessionOptions {
+  link: CoordinatorLink;
+  device: ComputeDevice;
+  shards: ShardCache;
+  cacheDir: string;
+  name: string;
+  threads: number;
+  log: Logger;
+  /** The worker is to leave. */
+  signal: AbortSignal;
+}
+
+/**
+ * Works until the session ends.
+ *
+ * @returns `left`: the worker was told to leave, and its leases are given back; `over`: the coordinator ended the
+ *   session or does not answer any more.
+ * @throws {SystemError} the coordinator cannot be reached to register; {DeviceError} the device was lost;
+ *   {StateError} `STOA_VERSION`.
+ */
+export async function runSession(options: SessionOptions): Promise<'left' | 'over'> {
+  const registered = await register(options);
+  options.log.info({ coordinator: options.link.target }, 'joined');
+  return new Session(options, registered).run();
+}
+
+async function register({ link, device, name, threads, signal }: SessionOptions) {
+  const { info, capabilities } = device;
+  const request = {
+    name,
+    threads,
+    device: info.kind,
+    deviceDetail: info.name,
+    solvers: [...capabilities.solvers],
+    factorsMax: capabilities.factorsMax,
+    version: STOA_VERSION,
+  };
+  return link.call(link.control, CONTROL.RegisterWorker, request, { signal });
+}
+
+class Session {
+  readonly #o: SessionOptions;
+  readonly #sessionId: string;
+  readonly #heartbeatMs: number;
+  readonly #timeoutMs: number;
+  /** Aborts when the session ends, for whatever reason. */
+  readonly #end = new AbortController();
+  readonly #ended = new Promise<void>((resolve) => {
+    this.#end.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  readonly #runner: BlockRunner;
+  #deviceFailure: DeviceError | undefined;
+
+  constructor(options: SessionOptions, registered: RegisterWorkerResponse__Output) {
+    this.#o = options;
+    this.#sessionId = registered.sessionId;
+    this.#heartbeatMs = toMs(registered.heartbeatInterval);
+    this.#timeoutMs = toMs(registered.sessionTimeout);
+    this.#runner = new BlockRunner({
+      ...options,
+      sessionId: this.#sessionId,
+      signal: this.#end.signal,
+      giveBack: (leaseId, failure) => this.#giveBack([leaseId], failure),
+    });
+  }
+
+  async run(): Promise<'left' | 'over'> {
+    const { signal, device } = this.#o;
+    const leave = () => this.#end.abort();
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+    device.lost.then(({ message }) => {
+      if (!this.#end.signal.aborted) this.#deviceFailure = new DeviceError('STOA_DEVICE', message);
+      this.#end.abort();
+    });
+    try {
+      await Promise.all([this.#sendHeartbeats(), this.#leaseBlocks()]);
+    } finally {
+      this.#end.abort();
+      signal.removeEventListener('abort', leave);
+      if (signal.aborted || this.#deviceFailure !== undefined) await this.#goodbye();
+      await this.#runner.dispose();
+    }
+    if (this.#deviceFailure !== undefined) throw this.#deviceFailure;
+    return signal.aborted ? 'left' : 'over';
+  }
+
+  async #sendHeartbeats(): Promise<void> {
+    const { link, log } = this.#o;
+    let lastHeardMs = performance.now();
+    while (!this.#end.signal.aborted) {
+      try {
+        const request = {
+          sessionId: this.#sessionId,
+          rssBytes: process.memoryUsage.rss(),
+          peakRssBytes: process.resourceUsage().maxRSS * 1024,
+        };
+        const { isDraining } = await link.call(link.control, CONTROL.Heartbeat, request, {
+          signal: this.#end.signal,
+          timeoutMs: this.#timeoutMs / 2,
+        });
+        lastHeardMs = performance.now();
+        if (isDraining) {
+          log.info('the coordinator is shutting down');
+          await this.#goodbye();
+          this.#end.abort();
+        }
+      } catch (error) {
+        if (this.#end.signal.aborted) return;
+        const isSilent = performance.now() - lastHeardMs > this.#timeoutMs;
+        if (error instanceof FencedError || isSilent) this.#isOver(error);
+      }
+      await this.#pause(this.#heartbeatMs);
+    }
+  }
+
+  async #leaseBlocks(): Promise<void> {
+    while (!this.#end.signal.aborted) {
+      if (this.#runner.room === 0) {
+        await Promise.race([this.#runner.freed(), this.#ended]);
+        continue;
+      }
+      for (const lease of await this.#requestLeases(this.#runner.room)) {
+        this.#runner.take(lease).catch((error: unknown) => {
+          this.#o.log.error({ err: error }, 'a block could not be accounted for');
+        });
+      }
+    }
+  }
+
+  #isOver(error: unknown): void {
+    this.#o.log.warn(`the session has ended: ${messageOf(error)}`);
+    this.#end.abort();
+  }
+
+  /** Asks until there is an answer; what is asked again is the same request. */
+  async #requestLeases(count: number): Promise<BlockLease__Output[]> {
+    const { link, log } = this.#o;
+    const request = {
+      sessionId: this.#sessionId,
+      requestId: randomUUID(),
+      count,
+      waitDuration: { seconds: LEASE_WAIT_MS / 1000, nanos: 0 },
+    };
+    while (!this.#end.signal.aborted) {
+      try {
+        const options = { signal: this.#end.signal, timeoutMs: LEASE_CALL_MS };
+        return (await link.call(link.control, CONTROL.LeaseBlocks, request, options)).leases;
+      } catch (error) {
+        if (this.#end.signal.aborted) break;
+        if (error instanceof FencedError) this.#isOver(error);
+        else if (error instanceof DeviceError) {
+          log.warn(error.message);
+          await this.#pause(UNSUITABLE_MS);
+          break;
+        } else await this.#pause(RETRY_MS);
+      }
+    }
+    return [];
+  }
+
+  async #giveBack(leaseIds: readonly number[], failure?: StoaError): Promise<void> {
+    const { link, log } = this.#o;
+    const request = {
+      sessionId: this.#sessionId,
+      leaseIds: [...leaseIds],
+      reason: failure?.message.slice(0, 1024) ?? '',
+      errorCode: failure?.code ?? '',
+    };
+    try {
+      await link.call(link.control, CONTROL.ReturnLeases, request, { timeoutMs: GOODBYE_MS });
+    } catch (error) {
+      // The coordinator finds out by the lease's deadline.
+      log.debug(`leases could not be given back: ${(error as Error).message}`);
+    }
+    // A cause that stays must not make a busy loop of failures.
+    await this.#pause(RETRY_MS);
+  }
+
+  async #goodbye(): Promise<void> {
+    const { link } = this.#o;
+    const request = { sessionId: this.#sessionId };
+    // Without an answer the session ends by its timeout.
+    await link.call(link.control, CONTROL.EndSession, request, { timeoutMs: GOODBYE_MS }).catch(() => {});
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#end.signal }).catch(() => {});
+  }
+}
+
+function toMs(duration: Duration__Output | null): number {
+  return duration === null ? 0 : Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+}
