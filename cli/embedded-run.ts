@@ -1,0 +1,133 @@
+// A run on this machine alone: a coordinator inside this process, workers as processes beside it.
+
+import type { Logger } from 'pino';
+import { StateError } from '../common/errors.js';
+import { type Coordinator, startCoordinator } from '../coordinator/coordinator.js';
+import type { RunConfig } from '../coordinator/plan/run-config.js';
+import type { TrainResult } from '../coordinator/training/train-result.js';
+import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunStatus.js';
+import { openDevice } from '../worker/devices/device-registry.js';
+import { interruptible } from './interrupts.js';
+import { type LiveDisplay, openDisplay } from './live-display.js';
+import { type LocalWorkers, startLocalWorkers } from './local-workers.js';
+import { embeddedLogger, readableLogLine } from './logger.js';
+import type { Output } from './output.js';
+import { showRun } from './show-run.js';
+import { withTemporaryFolder } from './temporary-folder.js';
+
+export interface EmbeddedRun {
+  /** Dataset folder to train on. */
+  dataset: string;
+  test?: string;
+  foldIn?: string;
+  config: RunConfig;
+  /** Folder of the run; it must not be there yet, unless the run is resumed. */
+  runDir: string;
+  resume?: boolean;
+  workers: number;
+  /** Threads of each worker. */
+  threads: number;
+  device: string;
+}
+
+/**
+ * Trains to the end. All processes are gone when it settles, however it ends.
+ *
+ * @throws {StateError} `STOA_INTERRUPTED` after Ctrl-C: a checkpoint was made.
+ */
+export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<TrainResult> {
+  await tryDevice(run.device);
+  return withTemporaryFolder(async (folder) => {
+    const display = await openDisplay(output);
+    const log = embeddedLogger(output, 'coordinator', (line) => display.print(line));
+    const coordinator = await startCoordinator({
+      listen: { host: '127.0.0.1', port: 0 },
+      stateDir: `${folder}/state`,
+      tls: {},
+      log,
+    });
+    try {
+      return await trainOn(coordinator, { ...run, cacheDir: `${folder}/cache` }, output, display, log);
+    } finally {
+      display.close();
+      await coordinator.shutdown();
+    }
+  });
+}
+
+/** Says here, once, what every worker would say: an unknown device, or one that does not work. */
+async function tryDevice(name: string): Promise<void> {
+  const device = await openDevice(name, { threads: 1 });
+  await device.dispose();
+}
+
+async function trainOn(
+  coordinator: Coordinator,
+  run: EmbeddedRun & { cacheDir: string },
+  output: Output,
+  display: LiveDisplay,
+  log: Logger,
+): Promise<TrainResult> {
+  const runId = await coordinator.submitLocal({
+    dataset: run.dataset,
+    test: run.test,
+    foldIn: run.foldIn,
+    config: run.config,
+    runDir: run.runDir,
+    resume: run.resume,
+    expectedWorkers: run.workers,
+  });
+  log.debug({ run: runId }, 'submitted');
+  const workers = startLocalWorkers({
+    coordinator: coordinator.address,
+    count: run.workers,
+    threads: run.threads,
+    device: run.device,
+    cacheDir: run.cacheDir,
+    isVerbose: output.modes.verbose,
+    onLine: (name, line) => display.print(`${name}: ${readableLogLine(line)}`),
+  });
+  try {
+    return await interruptible(
+      (signal) => untilEnd(coordinator, runId, workers, run, { signal, display, width: output.width }),
+      () => display.print('stopping after a checkpoint; Ctrl-C once more ends at once'),
+    );
+  } finally {
+    await workers.stop();
+  }
+}
+
+async function untilEnd(
+  coordinator: Coordinator,
+  runId: string,
+  workers: LocalWorkers,
+  run: EmbeddedRun,
+  watcher: { signal: AbortSignal; display: LiveDisplay; width: number },
+): Promise<TrainResult> {
+  const stop = (): void => {
+    // Why it failed to stop, if it did, is what `result` says.
+    coordinator.stopRun(runId).catch(() => {});
+  };
+  watcher.signal.addEventListener('abort', stop, { once: true });
+  const shown = showRun(coordinator.watch(runId), watcher.display, watcher.width);
+  const result = coordinator.result(runId);
+  try {
+    const trained = await Promise.race([result, workers.failed]);
+    await shown;
+    return trained;
+  } catch (error) {
+    stop();
+    await Promise.allSettled([result, shown]);
+    if (!watcher.signal.aborted) throw error;
+    throw interrupted(run, await shown.catch(() => undefined));
+  }
+}
+
+function interrupted(run: EmbeddedRun, last: RunStatus__Output | undefined): StateError {
+  const done = last === undefined ? '' : ` after ${last.epochsDone} of ${last.epochs} epochs`;
+  return new StateError(
+    'STOA_INTERRUPTED',
+    `stopped${done}; go on with: stoa resume ${run.runDir} --workers ${run.workers}`,
+    { fields: { run: run.runDir } },
+  );
+}

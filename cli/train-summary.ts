@@ -1,0 +1,56 @@
+// What `stoa train` and `stoa resume` say at the end.
+
+import path from 'node:path';
+import type { TrainResult } from '../coordinator/training/train-result.js';
+import { metricsTable } from './metrics-table.js';
+import type { Output } from './output.js';
+import { bytes, count, duration } from './quantities.js';
+
+export function answerRun(result: TrainResult, runDir: string, output: Output): void {
+  output.answer(result, () => trainSummary(result, runDir, output.width));
+}
+
+function trainSummary(result: TrainResult, runDir: string, width: number): string {
+  const secondsAnEpoch = median(result.epoch_seconds);
+  const workers = result.workers === 1 ? '1 worker' : `${result.workers} workers`;
+  const each = result.threads === 1 ? '1 thread' : `${result.threads} threads`;
+  const lines = [
+    `trained ${result.model} on ${count(result.interactions)} ${result.synthetic ? 'synthetic ' : ''}interactions`,
+    `  ${count(result.users)} users, ${count(result.items)} items, ${result.factors} factors, ${result.epochs} epochs, ` +
+      `${result.solver}, ${result.device} device`,
+    `  ${duration(result.seconds_total)} by ${workers} of ${each}; ${duration(secondsAnEpoch)} an epoch (median)`,
+    `  peak memory: ${memoryLine(result)}`,
+  ];
+  const lastLoss = result.loss?.at(-1);
+  if (lastLoss !== undefined) lines.push(`  loss ${lastLoss.toPrecision(7)}`);
+  if (result.metrics !== undefined) {
+    const users = result.metrics['users_evaluated'];
+    const who = typeof users === 'number' ? ` of ${count(users)} users` : '';
+    lines.push(
+      '',
+      `on held-out interactions${who}:`,
+      metricsTable(result.metrics, result.model, width, '  '),
+    );
+  }
+  lines.push(
+    '',
+    `model   ${result.model_dir}`,
+    `report  ${path.join(runDir, 'report.html')}`,
+    `next    stoa recommend --model ${runDir} --user ID`,
+    `        stoa serve --model ${runDir} --listen 127.0.0.1:7071`,
+  );
+  return lines.join('\n');
+}
+
+function memoryLine(result: TrainResult): string {
+  return Object.entries(result.peak_rss_by_process)
+    .map(([name, peak]) => `${name} ${bytes(peak)}`)
+    .join(', ');
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  if (sorted.length === 0) return 0;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

@@ -1,0 +1,75 @@
+import { UsageError } from '../../common/errors.js';
+import { addSettingFlags, loadRunConfig, type SettingFlags, settingsHelp } from '../run-settings.js';
+import { addClientTlsFlags, type TlsFlags } from '../tls-flags.js';
+import { answerRun } from '../train-summary.js';
+import { addUnbuilt, required, toCommand } from '../verb.js';
+import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js';
+
+interface Options extends SettingFlags, WorkerFlags, TlsFlags {
+  data: string;
+  test?: string;
+  out: string;
+  coordinator?: string;
+}
+
+const FEDERATED = 'it will train across institutions; train on data in one place without it';
+
+export const command = toCommand<Options>({
+  name: 'train',
+  summary: 'Train a model',
+  description:
+    'Trains on this machine with worker processes of its own, or with --coordinator on a cluster. Ctrl-C makes a ' +
+    'checkpoint, and "stoa resume" goes on from there. The model does not depend on how many workers or threads there ' +
+    'are.',
+  examples: [
+    'stoa train --data datasets/enrolments-split --out runs/a --set ials.factors=64',
+    'stoa train --data datasets/enrolments --out runs/b --coordinator 127.0.0.1:7070',
+  ],
+  more: settingsHelp,
+  define: (command) => {
+    command
+      .addOption(
+        required('--data <dataset>', 'dataset, or a folder of "data split": trains on its training part'),
+      )
+      .addOption(required('--out <run>', 'folder of the run; refused when it has something in it'))
+      .option('--test <dataset>', 'held-out interactions to evaluate on (default: those of the split)');
+    addWorkerFlags(command);
+    addSettingFlags(command);
+    command.option('--coordinator <host:port>', 'train there; the dataset is sent when it is not there yet');
+    addClientTlsFlags(command);
+    addUnbuilt(command, { '--federated': FEDERATED, '--participants <n>': FEDERATED });
+  },
+  run: async ({ options, output }) => {
+    const { refuseExisting } = await import('../../common/atomic-files.js');
+    const { resolveSplit } = await import('../../datasets/split/resolve-split.js');
+    const config = await loadRunConfig(options);
+    await refuseExisting(options.out);
+    const parts = await resolveSplit(options.data);
+    const test = options.test ?? parts.test;
+    const foldIn = options.test === undefined ? parts.foldIn : undefined;
+    const request = { dataset: parts.train, test, foldIn, config, runDir: options.out };
+    if (options.coordinator !== undefined) {
+      refuseWorkerFlags(options);
+      const { runRemotely } = await import('../remote-run.js');
+      answerRun(await runRemotely(request, options.coordinator, options, output), options.out, output);
+    } else {
+      const { runEmbedded } = await import('../embedded-run.js');
+      answerRun(await runEmbedded({ ...request, ...workersOf(options) }, output), options.out, output);
+    }
+  },
+});
+
+/** Those flags are about workers of our own. */
+function refuseWorkerFlags({ workers, threads, device }: WorkerFlags): void {
+  const given = { '--workers': workers, '--threads': threads, '--device': device };
+  for (const [flag, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    throw new UsageError(
+      'STOA_USAGE',
+      `${flag} is decided where the workers run; leave it out with --coordinator`,
+      {
+        fields: { field: flag },
+      },
+    );
+  }
+}

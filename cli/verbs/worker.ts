@@ -1,0 +1,62 @@
+import os from 'node:os';
+import path from 'node:path';
+import { parseAddress } from '../../common/addresses.js';
+import { interruptible } from '../interrupts.js';
+import { addClientTlsFlags, type TlsFlags, tlsOf } from '../tls-flags.js';
+import { required, toCommand, wholeNumber } from '../verb.js';
+
+interface Options extends TlsFlags {
+  coordinator: string;
+  name: string;
+  threads: number;
+  device: string;
+  cache: string;
+}
+
+export const command = toCommand<Options>({
+  name: 'worker',
+  summary: 'Solve blocks for a coordinator',
+  description:
+    'Joins a coordinator and solves blocks until it is told to leave (Ctrl-C): then it hands back what it holds. ' +
+    'Waits for a coordinator that is not there yet, and comes back to one that was restarted.',
+  examples: ['stoa worker --coordinator 127.0.0.1:7070 --threads 4'],
+  define: (command) => {
+    command
+      .addOption(
+        required('--coordinator <host:port>', 'where to ask for work; several, with commas, stand in line'),
+      )
+      .option('--name <name>', 'shown to people', `${os.hostname()}-${process.pid}`)
+      .option(
+        '--threads <n>',
+        'blocks solved at once',
+        wholeNumber('--threads', 1, 1024),
+        os.availableParallelism(),
+      )
+      .option('--device <device>', 'what computes: auto, portable', 'auto')
+      .option('--cache <dir>', 'where fetched shards are kept', defaultCache());
+    addClientTlsFlags(command);
+  },
+  run: async ({ options, output }) => {
+    const coordinators = options.coordinator.split(',').map((text) => parseAddress(text, '--coordinator'));
+    const { runWorker } = await import('../../worker/worker.js');
+    const { roleLogger } = await import('../logger.js');
+    const log = roleLogger(output, 'worker');
+    await interruptible((signal) =>
+      runWorker({
+        coordinators,
+        name: options.name,
+        threads: options.threads,
+        device: options.device,
+        cacheDir: options.cache,
+        tls: tlsOf(options),
+        log,
+        signal,
+      }),
+    );
+    output.answer({ name: options.name, left: true }, () => `${options.name} left`);
+  },
+});
+
+function defaultCache(): string {
+  return path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 'stoa');
+}
