@@ -1,0 +1,156 @@
+// Blocks, placement and estimates: properties that hold for any data.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { placeShard } from '../../coordinator/plan/placement.js';
+import { planBlocks } from '../../coordinator/plan/plan-blocks.js';
+import { planRun } from '../../coordinator/plan/plan-run.js';
+import { parseRunConfig, solverOf } from '../../coordinator/plan/run-config.js';
+import { cutShards } from '../../datasets/shard-cuts.js';
+import { rowWork } from '../../models/ials/work.js';
+
+const CHOLESKY = solverOf(parseRunConfig({}));
+
+function shardsOf(rowCounts: Int32Array) {
+  const ptr = new Int32Array(rowCounts.length + 1);
+  rowCounts.forEach((count, row) => {
+    ptr[row + 1] = ptr[row]! + count;
+  });
+  return cutShards(ptr).map(({ rowStart, rowEnd }, index) => ({
+    file: `by-user/${String(index).padStart(4, '0')}.arrow`,
+    rowStart,
+    rowEnd,
+    interactions: ptr[rowEnd]! - ptr[rowStart]!,
+  }));
+}
+
+/** Skewed rows, some empty, some that touch a lot. */
+const anyCounts = fc
+  .array(fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1000, max: 200_000 })), {
+    minLength: 1,
+    maxLength: 400,
+  })
+  .map((counts) => Int32Array.from(counts));
+
+const anyFactors = fc.constantFrom(1, 7, 64, 200, 1024);
+
+describe('blocks', () => {
+  it('cover every row of every shard once, in order, within their bounds', () => {
+    fc.assert(
+      fc.property(anyCounts, anyFactors, (rowCounts, factors) => {
+        const shards = shardsOf(rowCounts);
+        const blocks = planBlocks({ side: 'users', rowCounts, shards, factors, solver: CHOLESKY });
+        let next = 0;
+        blocks.forEach((block, index) => {
+          expect(block).toMatchObject({ index, side: 'users', rowStart: next });
+          const shard = shards[block.shard]!;
+          expect(block.rowStart).toBeGreaterThanOrEqual(shard.rowStart);
+          expect(block.rowEnd).toBeLessThanOrEqual(shard.rowEnd);
+          expect(block.rowEnd).toBeGreaterThan(block.rowStart);
+          const rows = block.rowEnd - block.rowStart;
+          expect(rows * factors * 4).toBeLessThanOrEqual(Math.max(4 * 1024 * 1024, factors * 4));
+          expect(rows).toBeLessThanOrEqual(16_384);
+          const counts = rowCounts.subarray(block.rowStart, block.rowEnd);
+          expect(block.interactions).toBe(counts.reduce((sum, count) => sum + count, 0));
+          const heaviest = Math.max(...counts.map((count) => rowWork(count, factors, CHOLESKY)));
+          if (rows > 1) expect(block.work).toBeLessThan(2 * 0.25e9 + 2 * heaviest);
+          next = block.rowEnd;
+        });
+        expect(next).toBe(rowCounts.length);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('of small data are cut fine enough for many workers, but not finer than a message is worth', () => {
+    const rowCounts = new Int32Array(6000).fill(20);
+    const blocks = planBlocks({
+      side: 'users',
+      rowCounts,
+      shards: shardsOf(rowCounts),
+      factors: 64,
+      solver: CHOLESKY,
+    });
+    expect(blocks.length).toBeGreaterThanOrEqual(32);
+    expect(blocks.length).toBeLessThan(64);
+    const tiny = new Int32Array(100).fill(3);
+    expect(
+      planBlocks({ side: 'users', rowCounts: tiny, shards: shardsOf(tiny), factors: 8, solver: CHOLESKY }),
+    ).toHaveLength(8);
+  });
+
+  it('of large data have about a quarter of a GFLOP each', () => {
+    const rowCounts = new Int32Array(30_000).fill(70);
+    const blocks = planBlocks({
+      side: 'users',
+      rowCounts,
+      shards: shardsOf(rowCounts),
+      factors: 64,
+      solver: CHOLESKY,
+    });
+    for (const { work } of blocks) {
+      expect(work).toBeGreaterThan(0.1e9);
+      expect(work).toBeLessThan(0.4e9);
+    }
+  });
+
+  it('do not depend on the number of workers and threads', () => {
+    const users = new Int32Array(900).map((_, row) => 1 + ((row * 37) % 50));
+    const items = new Int32Array(300).map((_, row) => 5 + ((row * 91) % 150));
+    const input = {
+      counts: { users: 900, items: 300, interactions: 20_000, hasValues: false },
+      rowCounts: { users, items },
+      shards: { users: shardsOf(users), items: shardsOf(items) },
+      config: parseRunConfig({ 'ials.factors': 32 }),
+    };
+    const one = planRun({ ...input, workers: 1, threads: 1 });
+    const many = planRun({ ...input, workers: 7, threads: 16 });
+    expect(many.blocks).toEqual(one.blocks);
+    expect(new Set(many.shards.users.map(({ worker }) => worker)).size).toBeGreaterThan(1);
+    const blocks = one.shards.users.reduce((sum, shard) => sum + shard.blocks, 0);
+    expect(blocks).toBe(one.blocks.users.length);
+    expect(many.estimates.secondsPerEpoch).toBeCloseTo(one.estimates.secondsPerEpoch / 112);
+    const flops = [...users, ...items].reduce((sum, count) => sum + rowWork(count, 32, CHOLESKY), 0);
+    expect(one.estimates.flopsPerEpoch / flops).toBeCloseTo(1, 9);
+  });
+});
+
+describe('placement', () => {
+  const anyWorkers = fc.uniqueArray(
+    fc.record({ key: fc.string({ minLength: 1, maxLength: 8 }), weight: fc.integer({ min: 1, max: 16 }) }),
+    { selector: ({ key }) => key, minLength: 2, maxLength: 9 },
+  );
+
+  it('a worker that joins takes shards for itself and moves no other', () => {
+    fc.assert(
+      fc.property(anyWorkers, fc.nat(5000), (workers, shard) => {
+        const joined = workers[0]!;
+        const before = placeShard('items', shard, workers.slice(1))!;
+        expect([joined.key, before.key]).toContain(placeShard('items', shard, workers)!.key);
+      }),
+    );
+  });
+
+  it('does not depend on the order of the workers', () => {
+    fc.assert(
+      fc.property(anyWorkers, fc.nat(5000), (workers, shard) => {
+        expect(placeShard('users', shard, [...workers].reverse())).toBe(placeShard('users', shard, workers));
+      }),
+    );
+  });
+
+  it('gives a worker of three times the weight three times the shards', () => {
+    const workers = [
+      { key: 'slow', weight: 1 },
+      { key: 'fast', weight: 3 },
+    ];
+    const placed = Array.from({ length: 4000 }, (_, shard) => placeShard('users', shard, workers)!.key);
+    const fast = placed.filter((key) => key === 'fast').length;
+    // 3000 expected; the standard deviation of a fair draw is 27.
+    expect(Math.abs(fast - 3000)).toBeLessThan(150);
+  });
+
+  it('of no workers is nowhere', () => {
+    expect(placeShard('users', 0, [])).toBeUndefined();
+  });
+});

@@ -1,0 +1,67 @@
+// Trains iALS with a device and nothing else: no coordinator, no network. What a run must come to in quality.
+
+import { transposeCsr } from '../../models/baselines/transpose-csr.js';
+import { type Csr, csrSlice } from '../../models/csr.js';
+import type { ComputeDevice, FactorTable, IalsObjective } from '../../models/device.js';
+import { addPackedGram, packedGramOf, unpackGram } from '../../models/gram.js';
+import { initFactors } from '../../models/ials/init-factors.js';
+
+export interface IalsSettings {
+  factors: number;
+  epochs: number;
+  objective: IalsObjective;
+  seed: number;
+}
+
+const BLOCKS = 64;
+
+export async function trainIals(device: ComputeDevice, train: Csr, settings: IalsSettings) {
+  const { factors, epochs, seed } = settings;
+  const items = transposeCsr(train);
+  const users = await device.createTable(train.rows, factors);
+  const itemTable = await device.createTable(items.rows, factors);
+  const initial = new Float32Array(items.rows * factors);
+  initFactors(initial, { seed, side: 'items', rowStart: 0, rowEnd: items.rows, factors, stdDev: 0.1 });
+  await device.write(itemTable, 0, initial);
+  let gram = packedGramOf(initial, items.rows, factors);
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    gram = await solveSide(device, train, itemTable, users, gram, settings);
+    gram = await solveSide(device, items, users, itemTable, gram, settings);
+  }
+  return {
+    userFactors: await device.read(users, 0, train.rows),
+    itemFactors: await device.read(itemTable, 0, items.rows),
+  };
+}
+
+/** One phase; answers the Gram of the solved side. */
+async function solveSide(
+  device: ComputeDevice,
+  csr: Csr,
+  fixed: FactorTable,
+  out: FactorTable,
+  packed: Float64Array,
+  { factors, objective }: IalsSettings,
+): Promise<Float64Array> {
+  const gram = unpackGram(packed, factors);
+  const perBlock = Math.ceil(csr.rows / BLOCKS);
+  const starts = Array.from({ length: Math.ceil(csr.rows / perBlock) }, (_, block) => block * perBlock);
+  const results = await Promise.all(
+    starts.map((start) =>
+      device.solveBlock({
+        block: csrSlice(csr, start, Math.min(start + perBlock, csr.rows)),
+        fixed,
+        gram,
+        objective,
+        solver: { name: 'cholesky', cgSteps: 1, block: factors },
+        wantLoss: false,
+      }),
+    ),
+  );
+  const sum = new Float64Array(packed.length);
+  for (const [block, result] of results.entries()) {
+    await device.write(out, starts[block]!, result.rows);
+    addPackedGram(sum, result.gram);
+  }
+  return sum;
+}
