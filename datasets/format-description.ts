@@ -5,6 +5,7 @@ const LABEL_WIDTH = 15;
 
 /** A description for the terminal, with histograms of bars. @param width columns of the terminal. */
 export function formatDescription(d: DatasetDescription, width: number): string {
+  const row = (label: string, text: string): string => labelled(label, text, width);
   const lines = [
     `${d.dataset}${d.synthetic ? '  (synthetic data)' : ''}`,
     '',
@@ -23,14 +24,22 @@ export function formatDescription(d: DatasetDescription, width: number): string 
   return lines.join('\n');
 }
 
-function row(label: string, text: string): string {
-  return `  ${label.padEnd(LABEL_WIDTH)}${text}`;
+/** A label and its text, which goes on under itself, after a comma, where it is wider than the terminal. */
+function labelled(label: string, text: string, width: number): string {
+  const indent = LABEL_WIDTH + 2;
+  const lines = [''];
+  for (const piece of text.split(/(?<=,) | (?=\()/)) {
+    const longer = lines.at(-1) === '' ? piece : `${lines.at(-1)} ${piece}`;
+    if (indent + longer.length <= width || lines.at(-1) === '') lines[lines.length - 1] = longer;
+    else lines.push(piece);
+  }
+  return `  ${label.padEnd(LABEL_WIDTH)}${lines.join(`\n${' '.repeat(indent)}`)}`;
 }
 
 function formatSpan({ kind, from, to, fromDate, toDate }: TimeSpan): string {
   if (fromDate === undefined || toDate === undefined) return `${from} to ${to}`;
   const dates = `${fromDate.slice(0, 10)} to ${toDate.slice(0, 10)}`;
-  return kind === 'timestamp' ? dates : `${from} to ${to} (${dates}, if these are Unix times)`;
+  return kind === 'timestamp' ? dates : `${from} to ${to} (as Unix times: ${dates})`;
 }
 
 function formatSource({ source }: DatasetDescription): string {
@@ -51,7 +60,10 @@ function formatDegrees(side: 'users' | 'items', degrees: DegreeSummary, width: n
   const { quantiles, histogram, emptyRows } = degrees;
   const empty = emptyRows === 0 ? '' : `, ${whole(emptyRows)} without any`;
   if (quantiles === undefined) return ['', `  ${side}: none has interactions`];
-  const lines = ['', `  interactions of ${side}: ${formatQuantiles(quantiles)}${empty}`];
+  const lines = [
+    '',
+    labelled(side === 'users' ? 'per user' : 'per item', `${formatQuantiles(quantiles)}${empty}`, width),
+  ];
   const labels = histogram.map(({ from, to }) => (from === to ? whole(from) : `${whole(from)}–${whole(to)}`));
   const labelWidth = Math.max(...labels.map((label) => label.length));
   const most = Math.max(...histogram.map(({ rows }) => rows));
@@ -67,7 +79,15 @@ function formatDegrees(side: 'users' | 'items', degrees: DegreeSummary, width: n
 }
 
 function formatQuantiles({ min, p10, median, p90, p99, max, mean }: Quantiles): string {
-  return `min ${short(min)}, 10 % ${short(p10)}, median ${short(median)}, mean ${short(mean)}, 90 % ${short(p90)}, 99 % ${short(p99)}, max ${short(max)}`;
+  return [
+    `min ${short(min)}`,
+    `10 % ${short(p10)}`,
+    `median ${short(median)}`,
+    `mean ${short(mean)}`,
+    `90 % ${short(p90)}`,
+    `99 % ${short(p99)}`,
+    `max ${short(max)}`,
+  ].join(', ');
 }
 
 function short(value: number): string {

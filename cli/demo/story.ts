@@ -18,7 +18,8 @@ const REST_ADDRESS = '127.0.0.1:7080';
 /** Enough learners and courses for taste to show, few enough for a minute on two cores. */
 const DATA = ['--users', '8000', '--items', '180', '--interactions', '90000', '--seed', '1'];
 
-const SETTINGS = ['ials.factors=32', 'ials.alpha0=0.05', 'ials.regularization=0.01', 'train.epochs=12'];
+/** Few topics, many learners for each course: a small K and a strong penalty rank best. */
+const SETTINGS = ['ials.factors=16', 'ials.alpha0=0.3', 'ials.regularization=0.03', 'train.epochs=12'];
 
 /** What `stoa demo --json` prints. */
 export interface DemoOutcome {
@@ -120,7 +121,6 @@ async function recommend(
 
 function sayHowToGoOn(stage: Stage, learner: string, model: LoadedModel, seconds: number): void {
   const request = JSON.stringify({ user_id: learner, limit: 5 });
-  const serve = `serve --model ${stage.file('run')} --listen ${GRPC_ADDRESS} --http ${REST_ADDRESS}`;
   const item = model.itemsTable.ids[0]!;
   stage.title(`Done in ${duration(seconds)}, nothing is left running. To go on:`);
   stage.say(
@@ -128,7 +128,8 @@ function sayHowToGoOn(stage: Stage, learner: string, model: LoadedModel, seconds
       '  look at the report, in a browser',
       `    ${stage.file('run/report.html')}`,
       '  serve the model, and ask it from another terminal',
-      `    npx stoa ${serve}`,
+      `    npx stoa serve --model ${stage.file('run')} \\`,
+      `      --listen ${GRPC_ADDRESS} --http ${REST_ADDRESS}`,
       `    npx stoa recommend --server ${GRPC_ADDRESS} --user ${quoted(learner)}`,
       `    grpcurl -plaintext -d ${quoted(request)} ${GRPC_ADDRESS} \\`,
       '      stoa.recommend.v1.RecommendService/Recommend',

@@ -14,7 +14,7 @@ const DOCUMENTS = [
 /** Lines of code blocks; a line that ends in a backslash goes on in the next. */
 function codeLines(markdown: string): string[] {
   const blocks = [...markdown.matchAll(/^```(?:sh|console)\n([\s\S]*?)^```/gm)].map((match) => match[1]!);
-  return blocks.flatMap((block) => block.replace(/\\\n\s*/g, ' ').split('\n'));
+  return blocks.flatMap((block) => block.replace(/\s*\\\n\s*/g, ' ').split('\n'));
 }
 
 function stoaCommands(lines: readonly string[]): string[] {

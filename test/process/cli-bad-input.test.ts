@@ -73,7 +73,7 @@ describe('an import', () => {
     expect(await entries()).toEqual(['in.csv']);
   });
 
-  it('stops at more bad rows than allowed, with file and line, and keeps nothing', async () => {
+  it('stops at more bad rows than allowed, with file and line, and keeps only the list of them', async () => {
     const { dir, entries } = await workplace('bad-rows');
     const rows = Array.from({ length: 50 }, (_, n) => `u${n},i${n % 5},${n % 10 === 3 ? 'much' : '1'}`);
     await writeFile(`${dir}/in.csv`, `user_id,item_id,value\n${rows.join('\n')}\n`);
@@ -86,8 +86,8 @@ describe('an import', () => {
       '--value-col',
       'value',
     ]);
-    expectRefusal(outcome, 2, /in\.csv/, /--max-bad/, /\b5\b/);
-    expect(await entries()).toEqual(['in.csv']);
+    expectRefusal(outcome, 2, /in\.csv/, /--max-bad/, /\b5\b/, /out\.rejects\.csv/);
+    expect((await entries()).sort()).toEqual(['in.csv', 'out.rejects.csv']);
   });
 
   it('leaves an existing folder as it is', async () => {
@@ -229,7 +229,7 @@ describe.skipIf(!canMount)('a full disk (needs root, to mount a small tmpfs)', (
 
   it('ends an import, and nothing half-written stays', async () => {
     const csv = await writeSmallCsv(folder, { users: 3000, items: 400, perUser: 20 });
-    const outcome = await stoa(['data', 'import', csv, '--out', `${small}/dataset`]);
+    const outcome = await stoa(['data', 'import', csv, '--out', `${small}/dataset`, '--quiet']);
     expectRefusal(outcome, 1, /no space left/i, /small-disk/);
     expect(await readdir(small)).toEqual([]);
   });
