@@ -25,7 +25,8 @@ export function runFrame(status: RunStatus__Output, width: number, earlier?: Run
 /** A change that a log should have even when it comes soon after the last line. */
 function isNews(status: RunStatus__Output, earlier: RunStatus__Output): boolean {
   const isSolving = status.blocksTotal > 0;
-  return status.phase !== earlier.phase && !isSolving && status.phase !== '';
+  if (isSolving) return earlier.blocksTotal === 0;
+  return status.phase !== earlier.phase && status.phase !== '';
 }
 
 function headlineOf(status: RunStatus__Output): { drawn: string; logged: string } {

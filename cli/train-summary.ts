@@ -44,6 +44,7 @@ function trainSummary(result: TrainResult, runDir: string, width: number): strin
 
 function memoryLine(result: TrainResult): string {
   return Object.entries(result.peak_rss_by_process)
+    .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
     .map(([name, peak]) => `${name} ${bytes(peak)}`)
     .join(', ');
 }

@@ -65,6 +65,12 @@ describe('the frame of a run', () => {
     expect(runFrame({ ...status, epochsDone: 16 }, 80).line).toContain('epoch 16/16');
   });
 
+  it('is news when blocks begin to be solved, not while they are', () => {
+    const before = { ...status, blocksTotal: 0, phase: 'waiting for workers', workers: [] };
+    expect(runFrame(status, 80, before).isMilestone).toBe(true);
+    expect(runFrame({ ...status, blocksDone: 26 }, 80, status).isMilestone).toBe(false);
+  });
+
   it('says what happens when no block is at work', () => {
     const waiting = { ...status, blocksTotal: 0, phase: 'waiting for workers', workers: [] };
     expect(runFrame(waiting, 80)).toMatchObject({ lines: ['waiting for workers'], isMilestone: true });
