@@ -33,6 +33,7 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'ials.solver': 'cholesky (exact) or cg (a few steps, faster)',
   'ials.cg_steps': 'steps of cg for each row',
   'ials.block': 'dimensions of a block of ials++',
+  'ials.gather': 'precision in which rows of the other side are read: f32 or f16',
   'ials.init_stddev': 'spread of the initial factors',
   'train.epochs': 'passes: users from items, then items from users',
   'train.seed': 'seed of the initial factors',

@@ -146,6 +146,11 @@ function checkInput(input: SolveBlockInput): void {
       { fields: { field: 'ials.solver' } },
     );
   }
+  if (solver.gather !== undefined && solver.gather !== 'f32') {
+    throw new DeviceError('STOA_DEVICE', `the portable device has no gather "${solver.gather}"; choose f32`, {
+      fields: { field: 'ials.gather' },
+    });
+  }
   expectLength('block.ptr', block.ptr.length, block.rows + 1);
   const entries = block.ptr[block.rows]!;
   expectLength('block.idx', block.idx.length, entries);

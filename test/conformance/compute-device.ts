@@ -27,6 +27,7 @@ import {
   rowDistances,
 } from '../support/ials-problems.js';
 import { describeDeviceRanking } from './compute-device-ranking.js';
+import { describeDeviceScoring } from './compute-device-scoring.js';
 import { describeDeviceTraining } from './compute-device-training.js';
 
 /** What f32 arithmetic keeps; a device that computes inside in f64 is far below. */
@@ -65,6 +66,7 @@ export function describeComputeDevice(factory: DeviceFactory, threads: number): 
     describeRefusals(deviceOf);
     describeAborts(deviceOf);
     describeDeviceRanking(deviceOf);
+    describeDeviceScoring(deviceOf);
     describeDeviceTraining(deviceOf);
     describeEnd(factory, threads);
   });
@@ -77,6 +79,7 @@ function describeProbe(factory: DeviceFactory, device: () => ComputeDevice): voi
     expect(info.kind).toBe(factory.kind);
     expect(info.name).not.toBe('');
     expect(capabilities.solvers.size).toBeGreaterThan(0);
+    expect(capabilities.gathers.has('f32')).toBe(true);
     for (const limit of ['factorsMax', 'topNMax', 'blocksInFlight', 'tableBytesMax'] as const) {
       expect(capabilities[limit]).toBeGreaterThanOrEqual(1);
     }
@@ -244,6 +247,13 @@ function describeRefusals(device: () => ComputeDevice): void {
     }
   });
 
+  it('refuses by name a gather that it does not have', async () => {
+    if (device().capabilities.gathers.has('f16')) return;
+    const failed = solve(device(), problemWith(), { ...cholesky, gather: 'f16' });
+    await expect(failed).rejects.toBeInstanceOf(DeviceError);
+    await expect(failed).rejects.toThrow('"f16"');
+  });
+
   it('goes on after a refusal', async () => {
     const problem = problemWith();
     const { rows } = await solve(device(), problem, cholesky);
@@ -291,6 +301,9 @@ function describeEnd(factory: DeviceFactory, threads: number): void {
     await expect(device.read(table, 0, 1)).rejects.toBeInstanceOf(DeviceError);
     const items = { queries: new Float32Array(2), items: table, n: 1 };
     await expect(device.topN(items)).rejects.toBeInstanceOf(DeviceError);
+    const pairs = { rows: 1, cols: 3, ptr: Int32Array.of(0, 1), idx: Int32Array.of(2) };
+    const wanted = { queries: new Float32Array(2), items: table, pairs };
+    await expect(device.score(wanted)).rejects.toBeInstanceOf(DeviceError);
   });
 }
 
