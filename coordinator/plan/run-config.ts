@@ -24,10 +24,10 @@ const schema = z.strictObject({
   'ials.alpha': z.number().positive().default(1),
   /** ν, exponent of the frequency-scaled penalty (`ials`). */
   'ials.nu': z.number().min(0).max(1).default(1),
-  'ials.solver': z.enum(['cholesky', 'cg']).default('cholesky'),
+  'ials.solver': z.enum(['cholesky', 'cg', 'ials++']).default('cholesky'),
   /** Steps of conjugate gradients a row. */
   'ials.cg_steps': z.int().min(1).max(1000).default(3),
-  /** Dimensions of an iALS++ block. */
+  /** Dimensions of an iALS++ block; more than K means K. */
   'ials.block': z.int().min(1).max(FACTORS_MAX).default(64),
   /** Precision of the copy of the fixed side that rows are gathered from. */
   'ials.gather': z.enum(['f32', 'f16']).default('f32'),

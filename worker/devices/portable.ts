@@ -21,6 +21,7 @@ import type {
   TopNTask,
 } from '../../models/device.js';
 import { packedGramLength } from '../../models/gram.js';
+import { PORTABLE_SOLVERS } from '../../models/ials/solve-block.js';
 import { PortablePool } from './portable-pool.js';
 
 /** Heaps of more items than this are no longer the small part of a ranking's cost. */
@@ -47,7 +48,7 @@ class PortableDevice implements ComputeDevice {
   constructor(threads: number) {
     this.info = portableInfo(threads);
     this.capabilities = {
-      solvers: new Set(['cholesky', 'cg']),
+      solvers: PORTABLE_SOLVERS,
       gathers: new Set(['f32']),
       factorsMax: FACTORS_MAX,
       topNMax: TOP_N_MAX,
