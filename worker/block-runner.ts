@@ -13,6 +13,7 @@ import { sideOf } from '../common/sides.js';
 import { Slots } from '../common/slots.js';
 import { csrSlice, otherSide, type Side } from '../models/csr.js';
 import type { BlockResult, ComputeDevice } from '../models/device.js';
+import { readsPrior } from '../models/ials/reads-prior.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
 import type { CoordinatorLink } from './coordinator-link.js';
 import { pushBlock } from './push-block.js';
@@ -184,9 +185,9 @@ export class BlockRunner {
   }
 }
 
-/** Exact solvers do not read the rows of the clock before; before the first clock, users are zero. */
+/** Before the first clock, users are zero, which is what a solver starts from without being told. */
 function needsPrior(run: RunMirror, side: Side, priorClock: number): boolean {
-  return run.solver.name !== 'cholesky' && (side === 'items' || priorClock > 0);
+  return readsPrior(run.solver, run.factors) && (side === 'items' || priorClock > 0);
 }
 
 /** A delivery that arrived damaged is sent again, twice. */

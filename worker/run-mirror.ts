@@ -1,7 +1,13 @@
 // What a worker keeps of the run in progress: what to solve, the data, its copies of both tables.
 
 import type { Side } from '../models/csr.js';
-import type { ComputeDevice, IalsObjective, SolverName, SolverOptions } from '../models/device.js';
+import type {
+  ComputeDevice,
+  GatherPrecision,
+  IalsObjective,
+  SolverName,
+  SolverOptions,
+} from '../models/device.js';
 import type { GetRunSpecResponse__Output } from '../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
 import { type DatasetSource, openSource } from './dataset-source.js';
@@ -56,7 +62,13 @@ function objectiveOf({ objective }: GetRunSpecResponse__Output): IalsObjective {
   };
 }
 
-/** The coordinator offers only solvers that this worker's device said it has. */
+/** The coordinator offers only solvers and gathers that this worker's device said it has. */
 function solverOf({ solver }: GetRunSpecResponse__Output): SolverOptions {
-  return { name: solver!.name as SolverName, cgSteps: solver!.cgSteps, block: solver!.block };
+  const { name, cgSteps, block, gather } = solver!;
+  return {
+    name: name as SolverName,
+    cgSteps,
+    block,
+    gather: gather === '' ? 'f32' : (gather as GatherPrecision),
+  };
 }

@@ -57,6 +57,7 @@ async function register({ link, device, name, threads, signal }: SessionOptions)
     device: info.kind,
     deviceDetail: info.name,
     solvers: [...capabilities.solvers],
+    gathers: [...capabilities.gathers],
     factorsMax: capabilities.factorsMax,
     version: STOA_VERSION,
   };

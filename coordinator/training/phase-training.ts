@@ -6,7 +6,7 @@ import { totalLoss } from '../../models/ials/loss.js';
 import type { Delivery } from '../parameters/delivery.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
 import type { RunPlan } from '../plan/plan-run.js';
-import { objectiveOf, type RunConfig, solverOf } from '../plan/run-config.js';
+import { objectiveOf, type RunConfig } from '../plan/run-config.js';
 import type { PhaseRecord } from '../report/phase-record.js';
 import type { Lease, Phase, RunTask } from '../schedule/events.js';
 import { snapshotOf } from './checkpoint.js';
@@ -95,7 +95,8 @@ export class PhaseTraining implements RunListener {
     const { runId, config, plan, host, phaseStart } = this.#o;
     const task: RunTask = {
       runId,
-      solver: solverOf(config).name,
+      solver: config['ials.solver'],
+      gather: config['ials.gather'],
       factors: plan.factors,
       blocks: plan.blocks,
       phaseStart,

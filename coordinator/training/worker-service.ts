@@ -54,7 +54,7 @@ export function workerService(runs: Runs, host: ScheduleHost, log: ErrorLog): Wo
 }
 
 function register(host: ScheduleHost, request: RegisterWorkerRequest__Output): RegisterWorkerResponse {
-  const { name, threads, device, deviceDetail, solvers, factorsMax, version } = request;
+  const { name, threads, device, deviceDetail, solvers, gathers, factorsMax, version } = request;
   if (host.isDraining) {
     throw new StateError(
       'STOA_DRAINING',
@@ -66,13 +66,14 @@ function register(host: ScheduleHost, request: RegisterWorkerRequest__Output): R
   requireRange('device', Buffer.byteLength(device), 1, 64, 'bytes');
   requireRange('device_detail', Buffer.byteLength(deviceDetail), 0, 1024, 'bytes');
   requireRange('solvers', solvers.length, 1, 16, 'entries');
+  requireRange('gathers', gathers.length, 0, 16, 'entries');
   if (majorOf(version) !== majorOf(STOA_VERSION)) {
     throw new StateError(
       'STOA_VERSION',
       `worker ${name} has version ${version}, this coordinator has ${STOA_VERSION}; run the same major version on both`,
     );
   }
-  const sessionId = host.register({ name, threads, device, solvers, factorsMax });
+  const sessionId = host.register({ name, threads, device, solvers, gathers, factorsMax });
   return {
     sessionId,
     heartbeatInterval: toDuration(host.timing.heartbeatMs),
