@@ -40,7 +40,7 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'train.loss': 'compute the loss after every phase: true or false',
   'train.sync': 'phases: all workers finish a side before the next',
   'train.staleness': 'clocks that a read may be behind; 0 with phases',
-  'train.checkpoint_epochs': 'epochs between checkpoints; 0: only when stopped',
+  'train.checkpoint_epochs': 'least epochs between checkpoints; 0: only when stopped',
 };
 
 export function addSettingFlags(command: Command): void {

@@ -9,6 +9,7 @@ import {
   NumericError,
   StoaError,
 } from '../common/errors.js';
+import type { ExchangeFile } from '../common/exchange-file.js';
 import { sideOf } from '../common/sides.js';
 import { Slots } from '../common/slots.js';
 import { csrSlice, otherSide, type Side } from '../models/csr.js';
@@ -27,6 +28,8 @@ export interface BlockRunnerOptions {
   cacheDir: string;
   log: Logger;
   sessionId: string;
+  /** Absent: rows travel in messages. */
+  exchange?: ExchangeFile;
   /** Ends everything under way. */
   signal: AbortSignal;
   /** Gives a lease back: without a word, or with why its block failed. */
@@ -56,9 +59,14 @@ export class BlockRunner {
     this.#solving = new Slots(options.device.capabilities.blocksInFlight);
   }
 
-  /** How many more leases are worth having: what the device computes at once, and as many waiting behind. */
+  /**
+   * How many more leases to ask for: what the device computes at once, and as many waiting behind. 0 until half of them
+   * are done with, so that one request brings several.
+   */
   get room(): number {
-    return Math.max(0, 2 * this.#o.device.capabilities.blocksInFlight - this.#held.size);
+    const { blocksInFlight } = this.#o.device.capabilities;
+    const room = 2 * blocksInFlight - this.#held.size;
+    return room >= Math.ceil(blocksInFlight / 2) ? room : 0;
   }
 
   /** Resolves when a lease is done with. */
@@ -133,7 +141,8 @@ export class BlockRunner {
     const { link, sessionId } = this.#o;
     const { leaseId, runId, block, rowStart, priorClock } = lease;
     const clock = priorClock + 1;
-    const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors: run.factors, result };
+    const { factors, exchange } = run;
+    const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors, result, exchange };
     const disposition = await retryDamaged(() => pushBlock(link, pushed, signal));
     // Rows of a result that did not count may differ from those that did, on devices that are not bitwise equal.
     if (disposition === 'DISPOSITION_ACCEPTED') await run.tables[side].keep(rowStart, result.rows, clock);

@@ -1,5 +1,7 @@
 // What a worker keeps of the run in progress: what to solve, the data, its copies of both tables.
 
+import type { ExchangeFile } from '../common/exchange-file.js';
+import { RowExchange } from '../common/row-exchange.js';
 import type { Side } from '../models/csr.js';
 import type {
   ComputeDevice,
@@ -21,19 +23,31 @@ export interface RunMirror {
   readonly wantLoss: boolean;
   readonly source: DatasetSource;
   readonly tables: Readonly<Record<Side, FactorMirror>>;
+  /** Absent: rows travel in messages. */
+  readonly exchange?: RowExchange;
   dispose(): void;
+}
+
+export interface RunMirrorOptions {
+  link: CoordinatorLink;
+  device: ComputeDevice;
+  cacheDir: string;
+  sessionId: string;
+  /** Of the session, where worker and coordinator are on one machine. */
+  exchange?: ExchangeFile;
 }
 
 export async function openRunMirror(
   runId: string,
-  { link, device, cacheDir }: { link: CoordinatorLink; device: ComputeDevice; cacheDir: string },
+  { link, device, cacheDir, sessionId, exchange: file }: RunMirrorOptions,
   signal: AbortSignal,
 ): Promise<RunMirror> {
   const spec = await link.call(link.data, CONTROL.GetRunSpec, { runId }, { signal });
   const source = await openSource(spec, link, cacheDir);
   const { factors, wantsLoss: wantLoss } = spec;
+  const exchange = file && new RowExchange(file, spec);
   const mirror = (side: Side, rows: number) =>
-    FactorMirror.create({ runId, side, rows, factors, device, link });
+    FactorMirror.create({ runId, side, rows, factors, device, link, sessionId, exchange });
   const tables = { users: await mirror('users', spec.users), items: await mirror('items', spec.items) };
   return {
     runId,
@@ -43,6 +57,7 @@ export async function openRunMirror(
     wantLoss,
     source,
     tables,
+    exchange,
     dispose: () => {
       tables.users.dispose();
       tables.items.dispose();

@@ -125,7 +125,7 @@ export class PhaseTraining implements RunListener {
   blockAccepted(lease: Lease, delivery: Delivery): void {
     const { store, host } = this.#o;
     const record = this.#record!;
-    store.apply(lease.block, delivery.rows, delivery);
+    store.apply(lease.block.index, delivery);
     this.#sessions.add(lease.sessionId);
     this.#workersMost = Math.max(this.#workersMost, host.schedule.sessionCount);
     const endMs = this.#now();
@@ -189,11 +189,11 @@ export class PhaseTraining implements RunListener {
     return epochs > 0 && phase.side === 'items' && (phase.epoch + 1) % epochs === 0;
   }
 
-  /** Unless one is still being written: then this epoch goes without. */
+  /** Unless one is still being written, or would cost too much of the time: then this epoch goes without. */
   async #beginCheckpoint(): Promise<void> {
     const { checkpoints, metrics } = this.#o;
     if (checkpoints.hasFailed) await checkpoints.settle();
-    if (checkpoints.isWriting) return;
+    if (checkpoints.isWriting || !checkpoints.isAffordable) return;
     // A checkpoint must not be ahead of the phases' records.
     checkpoints.begin(this.#snapshot(), metrics.flush());
   }

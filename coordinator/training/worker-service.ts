@@ -14,6 +14,7 @@ import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { serverStream } from '../grpc-streams.js';
+import type { Exchanges } from '../parameters/exchanges.js';
 import { objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
 import { requireFileName } from './dataset-store.js';
@@ -25,9 +26,14 @@ import { sendFile } from './send-file.js';
 const THREADS_MAX = 1024;
 const COUNT_MAX = 1024;
 
-export function workerService(runs: Runs, host: ScheduleHost, log: ErrorLog): WorkerServiceHandlers {
+export function workerService(
+  runs: Runs,
+  host: ScheduleHost,
+  exchanges: Exchanges,
+  log: ErrorLog,
+): WorkerServiceHandlers {
   return {
-    RegisterWorker: unary((request) => register(host, request), log),
+    RegisterWorker: unary((request) => register(host, exchanges, request), log),
     Heartbeat: unary(({ sessionId, peakRssBytes }) => {
       host.heartbeat(sessionId, peakRssBytes);
       return { isDraining: host.isDraining };
@@ -53,7 +59,11 @@ export function workerService(runs: Runs, host: ScheduleHost, log: ErrorLog): Wo
   };
 }
 
-function register(host: ScheduleHost, request: RegisterWorkerRequest__Output): RegisterWorkerResponse {
+function register(
+  host: ScheduleHost,
+  exchanges: Exchanges,
+  request: RegisterWorkerRequest__Output,
+): RegisterWorkerResponse {
   const { name, threads, device, deviceDetail, solvers, gathers, factorsMax, version } = request;
   if (host.isDraining) {
     throw new StateError(
@@ -78,6 +88,7 @@ function register(host: ScheduleHost, request: RegisterWorkerRequest__Output): R
     sessionId,
     heartbeatInterval: toDuration(host.timing.heartbeatMs),
     sessionTimeout: toDuration(host.timing.sessionTimeoutMs),
+    usesExchange: exchanges.open(sessionId, request.exchange),
   };
 }
 
