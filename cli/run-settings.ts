@@ -35,6 +35,7 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'ials.block': 'dimensions of a block of ials++; K or more is exact',
   'ials.gather': 'precision in which rows of the other side are read: f32 or f16',
   'ials.init_stddev': 'spread of the initial factors',
+  'train.deterministic': 'only workers that give the same bits take part: true or false',
   'train.epochs': 'passes: users from items, then items from users',
   'train.seed': 'seed of the initial factors',
   'train.loss': 'compute the loss after every phase: true or false',

@@ -33,6 +33,8 @@ const schema = z.strictObject({
   'ials.gather': z.enum(['f32', 'f16']).default('f32'),
   /** σ* of the initial factors: N(0, σ*²/K). */
   'ials.init_stddev': z.number().positive().default(0.1),
+  /** All workers of a run give the same bits: others stay idle. */
+  'train.deterministic': z.boolean().default(true),
   'train.epochs': z.int().min(1).max(100_000).default(16),
   'train.seed': z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
   /** Compute the loss after every phase. */
