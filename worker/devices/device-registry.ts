@@ -1,10 +1,11 @@
 import { DeviceError, UsageError } from '../../common/errors.js';
 import { suggestion } from '../../common/nearest.js';
 import type { ComputeDevice, DeviceFactory } from '../../models/device.js';
+import { nativeDevice } from './native.js';
 import { portableDevice } from './portable.js';
 
 /** Devices of this build, fastest first: the order in which `auto` tries them. */
-const FACTORIES: readonly DeviceFactory[] = [portableDevice];
+const FACTORIES: readonly DeviceFactory[] = [nativeDevice, portableDevice];
 
 /** Names that `--device` takes. */
 export const DEVICE_NAMES: readonly string[] = ['auto', ...FACTORIES.map((factory) => factory.kind)];
