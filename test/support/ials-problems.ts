@@ -6,6 +6,7 @@ import { createRandom } from '../../common/random.js';
 import type { Csr } from '../../models/csr.js';
 import type { IalsObjective } from '../../models/device.js';
 import { referenceGram } from '../../models/reference/gram.js';
+import { gaussianElimination, referenceSystem } from '../../models/reference/solve-rows.js';
 
 export interface IalsProblem {
   block: Csr;
@@ -90,14 +91,21 @@ export const anyObjective: fc.Arbitrary<IalsObjective> = fc.record({
 });
 
 /** Well-conditioned problems of all shapes; K is mostly no multiple of anything. */
-export const anyProblemOptions: fc.Arbitrary<ProblemOptions> = fc.record({
-  rows: fc.integer({ min: 0, max: 9 }),
-  cols: fc.integer({ min: 1, max: 70 }),
-  factors: fc.integer({ min: 1, max: 37 }),
-  objective: anyObjective,
-  seed: fc.nat(),
-  valueMax: fc.option(fc.constantFrom(1, 7.5), { nil: undefined }),
-});
+export const anyProblemOptions: fc.Arbitrary<ProblemOptions> = problemOptionsWith(
+  fc.integer({ min: 1, max: 37 }),
+);
+
+/** The same, with K drawn from some numbers only. */
+export function problemOptionsWith(factors: fc.Arbitrary<number>): fc.Arbitrary<ProblemOptions> {
+  return fc.record({
+    rows: fc.integer({ min: 0, max: 9 }),
+    cols: fc.integer({ min: 1, max: 70 }),
+    factors,
+    objective: anyObjective,
+    seed: fc.nat(),
+    valueMax: fc.option(fc.constantFrom(1, 7.5), { nil: undefined }),
+  });
+}
 
 /** Largest 2-norm distance between rows, relative to the expected row; rows near zero count absolutely, by 1e-6. */
 export function rowDistances(
@@ -114,6 +122,29 @@ export function rowDistances(
     }
     return Math.sqrt(distance) / Math.max(Math.sqrt(size), 1e-6);
   });
+}
+
+/** Estimates of the condition numbers ‖A‖ ‖A⁻¹‖ of the rows' systems, in 2-norms; 1 for a row without entries. */
+export function rowConditions(problem: Omit<IalsProblem, 'prior'>): number[] {
+  const { block, fixed, factors, objective, gram } = problem;
+  return Array.from({ length: block.rows }, (_, row) => {
+    if (block.ptr[row] === block.ptr[row + 1]) return 1;
+    const { a } = referenceSystem(block, row, fixed, factors, objective, gram);
+    const times = (x: Float64Array): Float64Array =>
+      Float64Array.from(x, (_, r) => x.reduce((sum, value, c) => sum + a[r * factors + c]! * value, 0));
+    return growth(factors, times) * growth(factors, (b) => gaussianElimination({ a, b }));
+  });
+}
+
+/** The greatest eigenvalue by a few steps of the power method; the matrix is symmetric. */
+function growth(size: number, times: (x: Float64Array) => Float64Array): number {
+  let x: Float64Array = Float64Array.from({ length: size }, (_, k) => 1 + ((k * 7) % 5) / 4);
+  let length = Math.hypot(...x);
+  for (let step = 0; step < 5; step++) {
+    x = times(x.map((value) => value / length));
+    length = Math.hypot(...x);
+  }
+  return length;
 }
 
 /** The other orientation of a matrix, values included. */

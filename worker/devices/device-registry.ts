@@ -2,9 +2,10 @@ import { DeviceError, UsageError } from '../../common/errors.js';
 import { suggestion } from '../../common/nearest.js';
 import type { ComputeDevice, DeviceFactory } from '../../models/device.js';
 import { portableDevice } from './portable.js';
+import { webgpuDevice } from './webgpu.js';
 
 /** Devices of this build, fastest first: the order in which `auto` tries them. */
-const FACTORIES: readonly DeviceFactory[] = [portableDevice];
+const FACTORIES: readonly DeviceFactory[] = [webgpuDevice, portableDevice];
 
 /** Names that `--device` takes. */
 export const DEVICE_NAMES: readonly string[] = ['auto', ...FACTORIES.map((factory) => factory.kind)];
@@ -44,7 +45,10 @@ export async function openDevice(name: string, options: { threads: number }): Pr
   for (const factory of FACTORIES) {
     if (name !== 'auto' && factory.kind !== name) continue;
     const probe = await factory.probe();
-    if (probe.ok) return factory.open(options);
+    // An emulated GPU is slower than the processor that plays it: only who asks for it by name gets it.
+    const isTaken = probe.ok && !(name === 'auto' && probe.info.isSoftware);
+    if (isTaken) return factory.open(options);
+    if (probe.ok) continue;
     failures.push(`device "${factory.kind}" does not work here: ${probe.reason}; ${probe.remedy}`);
   }
   throw new DeviceError('STOA_DEVICE', failures.join('; '));
