@@ -21,6 +21,12 @@ override PARTS: u32 = GROUP / STAGE;
 /** Of the squared residual, against ‖x̃‖² + ‖r̃‖² at the start: some units in the last place of f32. */
 const RESIDUAL_RATIO = 1e-14;
 
+/** In f32 residuals of many steps lose their orthogonality, and the steps their worth; of this few they do not. */
+const STEPS_FEW = 4u;
+
+/** Earlier residuals that a new one is made orthogonal to, so that steps stay those of exact arithmetic. */
+const STEPS_KEPT = 16u;
+
 struct Params {
   factors: u32,
   stride: u32,
@@ -89,6 +95,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var direction = residual;
   var norm = sumOf(residual * residual, k);
   let enough = RESIDUAL_RATIO * (size + norm);
+  let isKept = params.steps > STEPS_FEW;
+  var earlier: array<f32, STEPS_KEPT>;
+  if (isKept && norm > 0.0) { earlier[0] = residual / sqrt(norm); }
   for (var step = 0u; step < params.steps; step++) {
     if (!(norm > enough)) { break; }
     setOperand(k, direction);
@@ -102,9 +111,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let length = norm / curvature;
     own += length * unwhitened;
     residual -= length * image;
+    if (isKept) {
+      for (var i = 0u; i < min(step + 1u, STEPS_KEPT); i++) { residual -= earlier[i] * sumOf(residual * earlier[i], k); }
+    }
     let next = sumOf(residual * residual, k);
     direction = residual + next / norm * direction;
     norm = next;
+    if (isKept && step + 1u < STEPS_KEPT && norm > 0.0) { earlier[step + 1u] = residual / sqrt(norm); }
   }
   if (isReal) {
     x[at] = own;

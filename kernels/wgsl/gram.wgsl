@@ -31,7 +31,7 @@ struct Params {
   isDense: u32,
   /** 1: w = alpha · value; 0: w = weight, and `values` is not read. */
   hasValues: u32,
-  /** 1: t = c − w · score, what is left to explain; 0: t = c. */
+  /** 1: t = c − w · score, what other columns leave to explain; 0: t = c. */
   hasScores: u32,
   weight: f32,
   alpha: f32,

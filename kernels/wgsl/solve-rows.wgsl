@@ -1,6 +1,7 @@
 // Solves the normal equations of rows, (s·G + Σ w y yᵀ + λ_row I) x = Σ c y, by Cholesky in 4×4 tiles.
-// Over a subspace π of the columns (iALS++) it solves the same for the correction δ of x_π, with the right-hand side
-//   Σ t y_π − s·G_π· x − λ_row x_π, t = c − w (y·x), and adds δ to x_π.
+// Over a subspace π of the columns (iALS++) it solves for x_π with the other columns ρ held fixed:
+//   A_ππ x_π = Σ t y_π − s·G_πρ x_ρ,   t = c − w (y_ρ·x_ρ),
+// which is A_ππ δ = b_π − A_π· x, x_π + δ without what x_π was: nothing is left of a prior that is far off.
 //
 // slots: the sums of gram.wgsl. A row has `slots` of them from `slot`, which are added in order; the factor then
 //   takes the place of the first (its diagonal tiles hold inverses of the factor's).
@@ -9,11 +10,11 @@
 //   finishes its tile of column k, thread k factorises the diagonal one, the others solve theirs with its inverse.
 // Workgroup memory: 96·TILES + 80 bytes, at most 6.2 KiB.
 // f32 throughout. A pivot below PIVOT_MIN of its diagonal entry is rounding noise: the row is reported in `status`.
-// Twins: models/reference/solve-rows.ts, models/reference/subspaces.ts.
+// Twins: models/reference/solve-rows.ts, models/reference/subspace.ts.
 
 override TILES: u32;
 override GROUP: u32;
-/** iALS++: x is not zero to begin with. */
+/** iALS++: other columns of x are not zero. */
 override IS_SUBSPACE: bool = false;
 override TILE_COUNT: u32 = TILES * (TILES + 1u) / 2u;
 override SLOT: u32 = 4u * TILE_COUNT + TILES;
@@ -158,30 +159,19 @@ fn rightSide(row: Row, i: u32) -> vec4<f32> {
   if (IS_SUBSPACE) {
     let at = row.target_ * params.stride;
     var product = vec4<f32>();
-    for (var k = 0u; k < params.allFactors; k++) {
+    for (var k = 0u; k < params.column; k++) { product += cross[k * TILES + i] * x[at + k]; }
+    for (var k = params.column + params.factors; k < params.allFactors; k++) {
       product += cross[k * TILES + i] * x[at + k];
-    }
-    for (var c = 0u; c < 4u; c++) {
-      if (4u * i + c < params.factors) {
-        product[c] += row.penalty * x[at + params.column + 4u * i + c];
-      }
     }
     b -= product;
   }
   return b;
 }
 
-/** Writes, or for a subspace adds, what was solved for. */
 fn answer(row: Row, i: u32, value: vec4<f32>) {
   let at = row.target_ * params.stride + params.column + 4u * i;
   for (var c = 0u; c < 4u; c++) {
-    if (4u * i + c < params.factors) {
-      if (IS_SUBSPACE) {
-        x[at + c] += value[c];
-      } else {
-        x[at + c] = value[c];
-      }
-    }
+    if (4u * i + c < params.factors) { x[at + c] = value[c]; }
   }
 }
 

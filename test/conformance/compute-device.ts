@@ -28,6 +28,7 @@ import {
   problemOptionsWith,
   rowConditions,
   rowDistances,
+  termSizes,
 } from '../support/ials-problems.js';
 import { describeDeviceRanking } from './compute-device-ranking.js';
 import { describeDeviceScoring } from './compute-device-scoring.js';
@@ -57,8 +58,8 @@ const CONDITION_PART = 8 * 2 ** -24;
 
 interface Suite {
   /**
-   * How far each row is from the expected one, relative to it, beyond what its condition, and a prior that is much
-   * longer than the row, explain.
+   * How far each row is from the expected one, relative to it, beyond what explains: the condition of its system, terms
+   * that cancel in its right-hand side, and a prior that is much longer than the row.
    */
   distancesOf(problem: SolvedProblem, found: Float32Array, expected: Float64Array): number[];
   problems: fc.Arbitrary<ProblemOptions>;
@@ -94,7 +95,8 @@ export function describeComputeDevice(
       const norm = (rows: ArrayLike<number>): number =>
         Math.hypot(...Array.from({ length: problem.factors }, (_, k) => rows[row * problem.factors + k]!));
       const start = problem.prior === undefined ? 1 : norm(problem.prior) / norm(expected);
-      return Math.max(0, distance - conditions[row]! * CONDITION_PART * Math.max(1, start));
+      const sizes = conditions[row]!.cancellation * Math.max(1, start);
+      return Math.max(0, distance - conditions[row]!.condition * CONDITION_PART * sizes);
     });
   };
   const problems =
@@ -456,7 +458,7 @@ function worstBackwardError(problem: IalsProblem, rows: Float32Array): number {
   const errors = Array.from({ length: block.rows }, (_, row) => {
     if (block.ptr[row] === block.ptr[row + 1]) return 0;
     const system = referenceSystem(block, row, fixed, factors, objective, gram);
-    return backwardError(system, rows.subarray(row * factors, (row + 1) * factors));
+    return backwardError(system, rows.subarray(row * factors, (row + 1) * factors), termSizes(problem, row));
   });
   return Math.max(...errors);
 }
@@ -467,7 +469,7 @@ function worstSubspaceError(problem: SolvedProblem, width: number, rows: Float32
     if (block.ptr[row] === block.ptr[row + 1]) return 0;
     const system = referenceSystem(block, row, fixed, factors, objective, gram);
     const of = (table: Float32Array) => table.subarray(row * factors, (row + 1) * factors);
-    return subspaceBackwardError(system, width, of(rows), prior && of(prior));
+    return subspaceBackwardError(system, width, of(rows), prior && of(prior), termSizes(problem, row));
   });
   return Math.max(...errors);
 }

@@ -124,16 +124,37 @@ export function rowDistances(
   });
 }
 
-/** Estimates of the condition numbers ‖A‖ ‖A⁻¹‖ of the rows' systems, in 2-norms; 1 for a row without entries. */
-export function rowConditions(problem: Omit<IalsProblem, 'prior'>): number[] {
+/**
+ * How rounding grows in each row: `condition`, an estimate of ‖A‖ ‖A⁻¹‖ in 2-norms, and `cancellation`, the size of
+ * the terms of b over that of b. Both 1 for a row without entries.
+ */
+export function rowConditions(
+  problem: Omit<IalsProblem, 'prior'>,
+): { condition: number; cancellation: number }[] {
   const { block, fixed, factors, objective, gram } = problem;
   return Array.from({ length: block.rows }, (_, row) => {
-    if (block.ptr[row] === block.ptr[row + 1]) return 1;
-    const { a } = referenceSystem(block, row, fixed, factors, objective, gram);
+    if (block.ptr[row] === block.ptr[row + 1]) return { condition: 1, cancellation: 1 };
+    const { a, b } = referenceSystem(block, row, fixed, factors, objective, gram);
     const times = (x: Float64Array): Float64Array =>
       Float64Array.from(x, (_, r) => x.reduce((sum, value, c) => sum + a[r * factors + c]! * value, 0));
-    return growth(factors, times) * growth(factors, (b) => gaussianElimination({ a, b }));
+    return {
+      condition: growth(factors, times) * growth(factors, (side) => gaussianElimination({ a, b: side })),
+      cancellation: Math.hypot(...termSizes(problem, row)) / Math.hypot(...b),
+    };
   });
+}
+
+/** Σ |c y| of a row: how large the terms are that its right-hand side is the sum of, [factors]. */
+export function termSizes(
+  { block, fixed, factors, objective }: Omit<IalsProblem, 'prior'>,
+  row: number,
+): Float64Array {
+  const [from, to] = [block.ptr[row]!, block.ptr[row + 1]!];
+  const values = block.values?.subarray(from, to);
+  const sizes = fixed.map(Math.abs);
+  const one = { rows: 1, cols: block.cols, ptr: Int32Array.of(0, to - from) };
+  const entries = { ...one, idx: block.idx.subarray(from, to), values };
+  return referenceSystem(entries, 0, sizes, factors, objective, new Float64Array(factors * factors)).b;
 }
 
 /** The greatest eigenvalue by a few steps of the power method; the matrix is symmetric. */

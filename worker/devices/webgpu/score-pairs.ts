@@ -75,7 +75,7 @@ async function scoreBatch(o: {
   const entries = idx.subarray(entryStart, ptr[batch.rowEnd]!);
   if (entries.length === 0) return;
   const layout = new InputLayout(gpu.limits.alignment);
-  const params = layout.add(16);
+  const params = layout.add(32);
   const chunks = layout.add(batch.chunks * CHUNK_WORDS * 4);
   const indices = layout.add(entries.length * 4);
   const queries = layout.add((batch.rowEnd - batch.rowStart) * factors * 4);
@@ -89,7 +89,7 @@ async function scoreBatch(o: {
     bytes: layout.bytes,
     operations: batch.operations,
     fill: (memory) => {
-      new Uint32Array(memory, params.offset, 3).set([factors, stride, factors]);
+      new Uint32Array(memory, params.offset, 5).set([factors, stride, factors, factors, factors]);
       const list = new Uint32Array(memory, chunks.offset, chunks.size / 4);
       let count = 0;
       for (let row = batch.rowStart; row < batch.rowEnd; row++) {

@@ -161,7 +161,7 @@ export class SolveBatch {
       recordStep(gpu, pass, { pipeline: plan.scores, bindings, groups: [perChunk, 1] });
     };
     for (const [i, subspace] of plan.subspaces.entries()) {
-      // Of all columns each time: sums of increments would add their rounding up.
+      // Of all other columns each time: sums of increments would add their rounding up.
       if (plan.kind === 'subspaces') score();
       recordStep(gpu, pass, {
         pipeline: subspace.gram,
@@ -267,10 +267,9 @@ export class SolveBatch {
       floatsOf(memory, part).set(numbers, integers.length);
       wordsOf(memory, part).set(last, integers.length + numbers.length);
     };
-    const score = (): void => next([factors, stride, stride], []);
     const hasScores = plan.kind === 'subspaces' ? 1 : 0;
     for (const { column, columns } of plan.subspaces) {
-      if (hasScores === 1) score();
+      if (hasScores === 1) next([factors, stride, stride, column, column + columns], []);
       next([columns, stride, column, 0, usesValues, hasScores], [weight, objective.alpha, shift]);
       next([columns, stride, column, factors], []);
     }
