@@ -131,6 +131,17 @@ describe.skipIf(swiftshaderMissing !== undefined)(`the webgpu device${reason}`, 
     expect([...ids]).toEqual(best);
   });
 
+  it('refuses an item that is not finite, when it ranks and when it scores, and names it', async () => {
+    const items = await device.createTable(900, 3);
+    await device.write(items, 0, new Float32Array(2700).fill(-1));
+    await device.write(items, 700, Float32Array.of(1, Number.NaN, 1));
+    const queries = Float32Array.of(1, 2, 3);
+    await expect(device.topN({ queries, items, n: 2 })).rejects.toMatchObject({ fields: { row: 700 } });
+    const pairs = { rows: 1, cols: 900, ptr: Int32Array.of(0, 2), idx: Int32Array.of(8, 700) };
+    await expect(device.score({ queries, items, pairs })).rejects.toThrow(/item row 700/);
+    items.dispose();
+  });
+
   it('lost in the middle of a block fails it with a DeviceError, and says so', async () => {
     const gpu = await openGpu();
     const fragile = new WebgpuDevice(gpu);

@@ -49,9 +49,10 @@ export class GpuDevice {
           : `${describeAdapter(adapter.facts)} was lost: ${message === '' ? 'its driver gave no reason' : message}`;
       return this.#lostMessage;
     });
-    // What no scope caught is a bug of ours; without a listener Dawn prints it to stderr and goes on.
+    // What no scope caught is a bug of ours, after which no result can be trusted; Dawn would print it and go on.
     raw.onuncapturederror = ({ error }) => {
-      this.#lostMessage ??= `an error of the GPU went unseen: ${error.message}`;
+      this.#lostMessage ??= `an error of the GPU went unseen: ${error.message.split('\n')[0]}`;
+      raw.destroy();
     };
   }
 

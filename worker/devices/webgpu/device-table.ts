@@ -86,7 +86,8 @@ export class DeviceTable {
     for (let first = 0; first < count; first += rowsOfPiece) {
       const rows = Math.min(rowsOfPiece, count - first);
       const bytes = rows * stride * 4;
-      const { finished } = await this.#session.run({
+      // Submitted is enough: whatever reads the table comes later in the same queue.
+      await this.#session.run({
         label: 'write a table',
         bytes,
         operations: 0,
@@ -97,7 +98,6 @@ export class DeviceTable {
         copies: [{ from: 0, target: resident, at: (rowStart + first) * stride * 4, bytes }],
         record: () => {},
       });
-      await finished;
     }
   }
 
