@@ -95,37 +95,23 @@ export function referenceSolve(
 /**
  * How well x solves A x = b, whatever the condition of A: the normwise backward error
  * ‖Ax − b‖ / (‖A‖_F ‖x‖ + ‖b‖), in 2-norms. A may be some of a system's rows.
+ *
+ * @param size for each entry of b, how large the terms are that it is the sum of: where they cancel, a sum in f32 is as
+ *   good as they are large, whatever is left of them. @default |b|
  */
-export function backwardError(system: DenseSystem, x: ArrayLike<number>): number {
+export function backwardError(
+  system: DenseSystem,
+  x: ArrayLike<number>,
+  size: ArrayLike<number> = system.b,
+): number {
   const columns = x.length;
   const residual = Array.from(system.b, (value, r) => {
     let sum = -value;
     for (let c = 0; c < columns; c++) sum += system.a[r * columns + c]! * x[c]!;
     return sum;
   });
-  const scale = norm(system.a) * norm(x) + norm(system.b);
+  const scale = norm(system.a) * norm(x) + norm(size);
   return scale === 0 ? 0 : norm(residual) / scale;
-}
-
-/** Condition of A in the 2-norm, from below, by a few steps of the power method on A and on its inverse. */
-export function conditionOf(system: DenseSystem): number {
-  const n = system.b.length;
-  const times = (x: Float64Array): Float64Array =>
-    x.map((_, r) => x.reduce((sum, value, c) => sum + system.a[r * n + c]! * value, 0));
-  const inverseTimes = (x: Float64Array): Float64Array => gaussianElimination({ a: system.a, b: x });
-  return growth(times, n) * growth(inverseTimes, n);
-}
-
-/** How much a map stretches a vector that it was applied to before. */
-function growth(map: (x: Float64Array) => Float64Array, n: number): number {
-  let x: Float64Array = Float64Array.from({ length: n }, (_, k) => 1 + 0.1 * Math.sin(k));
-  let stretch = 0;
-  for (let step = 0; step < 12; step++) {
-    const length = norm(x);
-    x = map(x.map((value) => value / length));
-    stretch = norm(x);
-  }
-  return stretch;
 }
 
 function norm(values: ArrayLike<number>): number {

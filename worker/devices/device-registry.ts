@@ -5,9 +5,10 @@ import { chooseAmong, type DeviceChoice, type DeviceRequest } from './choose-dev
 import { deviceNames } from './device-names.js';
 import { nativeDevice } from './native.js';
 import { portableDevice } from './portable.js';
+import { webgpuDevice } from './webgpu.js';
 
 /** Fastest first, as a rule; `auto` measures those that work. */
-export const DEVICE_FACTORIES: readonly DeviceFactory[] = [nativeDevice, portableDevice];
+export const DEVICE_FACTORIES: readonly DeviceFactory[] = [nativeDevice, webgpuDevice, portableDevice];
 
 /** Names that `--device` takes. */
 export const DEVICE_NAMES: readonly string[] = deviceNames(DEVICE_FACTORIES);
