@@ -63,19 +63,21 @@ static bool checkRow(const SolveTask& task, int64_t row, RowFailure* failure) {
   return true;
 }
 
-/** Copies a solution to its row of the result; false when a number is not finite. */
-static bool writeRow(const SolveTask& task, int64_t row, const float* solution) {
-  float* out = task.out + row * task.factors;
+static inline bool areFinite(const float* values, int count) {
   uint32_t most = 0;
-  for (int k = 0; k < task.factors; k++) {
-    const float value = solution[k];
+  for (int k = 0; k < count; k++) {
     uint32_t bits;
-    __builtin_memcpy(&bits, &value, 4);
+    __builtin_memcpy(&bits, values + k, 4);
     bits &= 0x7fffffffu;
     most = bits > most ? bits : most;
-    out[k] = value;
   }
   return most < 0x7f800000u;
+}
+
+/** Copies a solution to its row of the result; false when a number is not finite. */
+static inline bool writeRow(const SolveTask& task, int64_t row, const float* solution) {
+  __builtin_memcpy(task.out + row * task.factors, solution, sizeof(float) * size_t(task.factors));
+  return areFinite(solution, task.factors);
 }
 
 static inline void writeZeros(const SolveTask& task, int64_t row) {

@@ -19,6 +19,7 @@ bool scorePairs(const float* queries, int64_t start, int64_t end, const float* i
   for (int64_t q = start; q < end; q++) {
     if (isAborted(abort)) return true;
     __builtin_memcpy(query, queries + q * factors, sizeof(float) * size_t(factors));
+    if (!areFinite(query, stride)) return fail(failure, FailureKind::notFinite, q);
     for (int64_t e = ptr[q]; e < ptr[q + 1]; e++) {
       if (uint64_t(int64_t(idx[e])) >= uint64_t(itemCount)) return fail(failure, FailureKind::column, q, e);
     }

@@ -1,10 +1,12 @@
 // iALS++: each row improved block of dimensions by block, from where it stands (Rendle, Krichene, Zhang, Koren, "iALS++:
 // Speeding up Matrix Factorization with Subspace Optimization", 2021).
 //
-// For the dimensions π of a block, δ solves (s·G_ππ + Σ w y_π y_πᵀ + λ_row I) δ = b_π − A_π· x, and x_π += δ. The right
-// side needs the products y·x of the row's entries only, which are kept and brought up to date block by block:
+// A block's dimensions π are solved for x_π itself, with x_π = 0 on the right, not for its change: of a prior that is
+// far longer than the solution, a change would keep the rounding. With A_ππ = s·G_ππ + Σ w y_π y_πᵀ + λ_row I,
 //
-//   b_π − A_π· x = Σ (c − w (y·x)) y_π − s·G_π· x − λ_row x_π
+//   A_ππ x_π = b_π − A_π· x = Σ (c − w (y·x)) y_π − s·G_π· x
+//
+// The products y·x of the row's entries are made anew for each block, for the same reason.
 //
 // A row whose f32 pivots lose their digits is a failure here: the exact solver has another way, a block has not.
 // Sums as in cholesky.cc.
@@ -25,7 +27,7 @@ constexpr int kPanelsInFloat = 32;
 constexpr int kAhead = 16;
 
 struct Work {
-  float *panel, *system, *inverse, *right, *delta, *x, *scores;
+  float *panel, *system, *inverse, *right, *solution, *x;
   double *wide, *wideRight;
 };
 
@@ -54,10 +56,12 @@ static bool fillSystem(const SolveTask& task, int64_t from, int64_t to, double p
     if (isAborted(task.abort)) return false;
     const int64_t end = to < start + kPanel ? to : start + kPanel;
     for (int64_t e = start; e < end; e++) {
-      const float* y = task.fixed + int64_t(task.idx[e]) * stride + at;
+      if (e + kAhead < to) prefetchRow(task.fixed + int64_t(task.idx[e + kAhead]) * stride, 4 * stride);
+      const float* whole = task.fixed + int64_t(task.idx[e]) * stride;
+      const float* y = whole + at;
       const float w = weightOf(task, e);
       const float root = sqrtf(w);
-      const float miss = (w + shift) - w * work.scores[e - from];
+      const float miss = (w + shift) - w * product(whole, work.x, stride);
       float* p = work.panel + (e - start) * order;
       for (int k = 0; k < size; k++) {
         p[k] = root * y[k];
@@ -87,7 +91,7 @@ static bool fillSystem(const SolveTask& task, int64_t from, int64_t to, double p
     }
     double taken = 0;
     for (int k = 0; k < task.factors; k++) taken += gram[k] * double(work.x[k]);
-    work.right[r] = float(work.wideRight[r] - o.gramScale * taken - penalty * double(work.x[at + r]));
+    work.right[r] = float(work.wideRight[r] - o.gramScale * taken);
   }
   return true;
 }
@@ -101,26 +105,16 @@ static bool solveRow(const SolveTask& task, int64_t row, Work& work, RowFailure*
   if (task.prior != nullptr) {
     __builtin_memcpy(work.x, task.prior + row * task.factors, sizeof(float) * task.factors);
   }
-  for (int64_t e = from; e < to; e++) {
-    if (e + kAhead < to) prefetchRow(task.fixed + int64_t(task.idx[e + kAhead]) * stride, 4 * stride);
-    work.scores[e - from] = product(task.fixed + int64_t(task.idx[e]) * stride, work.x, stride);
-  }
   for (int at = 0; at < task.factors; at += task.block) {
     const int size = task.factors - at < task.block ? task.factors - at : task.block;
     const int order = (size + kLanes - 1) / kLanes * kLanes;
+    __builtin_memset(work.x + at, 0, sizeof(float) * size);
     if (!fillSystem(task, from, to, penalty, at, size, order, work)) return true;
     const int failed = choleskyFactor(work.system, work.inverse, order, order);
     if (failed >= 0) return fail(failure, FailureKind::pivot, row, at + (failed < size ? failed : 0));
-    forwardSolve(work.system, work.inverse, order, order, work.right, work.delta);
-    backwardSolve(work.system, work.inverse, order, order, work.delta);
-    for (int k = 0; k < size; k++) work.x[at + k] += work.delta[k];
-    if (at + task.block >= task.factors) break;
-    for (int64_t e = from; e < to; e++) {
-      const float* y = task.fixed + int64_t(task.idx[e]) * stride + at;
-      float s = 0;
-      for (int k = 0; k < size; k++) s += y[k] * work.delta[k];
-      work.scores[e - from] += s;
-    }
+    forwardSolve(work.system, work.inverse, order, order, work.right, work.solution);
+    backwardSolve(work.system, work.inverse, order, order, work.solution);
+    __builtin_memcpy(work.x + at, work.solution, sizeof(float) * size);
   }
   if (isAborted(task.abort)) return true;
   if (!writeRow(task, row, work.x)) return fail(failure, FailureKind::notFinite, row);
@@ -130,14 +124,9 @@ static bool solveRow(const SolveTask& task, int64_t row, Work& work, RowFailure*
 bool solveBySubspaces(const SolveTask& task, int64_t rowStart, int64_t rowEnd, Scratch* scratch, RowFailure* failure) {
   const size_t stride = size_t(task.stride);
   const size_t order = (size_t(task.block) + kLanes - 1) / kLanes * kLanes;
-  size_t longest = 0;
-  for (int64_t row = rowStart; row < rowEnd; row++) {
-    const size_t n = size_t(task.ptr[row + 1] - task.ptr[row]);
-    longest = n > longest ? n : longest;
-  }
   const size_t bytes = Pieces::bytesOf<float>(kPanel * order) + Pieces::bytesOf<float>(order * order) +
                        3 * Pieces::bytesOf<float>(order) + Pieces::bytesOf<float>(stride) +
-                       Pieces::bytesOf<float>(longest) + Pieces::bytesOf<double>(order * order) +
+                       Pieces::bytesOf<double>(order * order) +
                        Pieces::bytesOf<double>(order);
   char* memory = static_cast<char*>(reserveScratch(scratch, bytes));
   if (memory == nullptr) return fail(failure, FailureKind::memory, rowStart);
@@ -147,9 +136,8 @@ bool solveBySubspaces(const SolveTask& task, int64_t rowStart, int64_t rowEnd, S
   work.system = pieces.take<float>(order * order);
   work.inverse = pieces.take<float>(order);
   work.right = pieces.take<float>(order);
-  work.delta = pieces.take<float>(order);
+  work.solution = pieces.take<float>(order);
   work.x = pieces.take<float>(stride);
-  work.scores = pieces.take<float>(longest);
   work.wide = pieces.take<double>(order * order);
   work.wideRight = pieces.take<double>(order);
   for (int64_t row = rowStart; row < rowEnd; row++) {
