@@ -64,8 +64,12 @@ describe('stoa', () => {
       'ials.regularization = -1: must be at least 0',
     ],
     [
+      ['train', '--data', 'x', '--out', 'y', '--isa', 'sse'],
+      'allowed choices are avx2, avx512, neon, baseline',
+    ],
+    [
       ['train', '--data', 'x', '--out', 'y', '--set', 'ials.solver=choleski'],
-      'ials.solver = "choleski": must be one of cholesky, cg',
+      'ials.solver = "choleski": must be one of cholesky, cg, ials++',
     ],
     [
       ['data', 'split', 'x', '--strategy', 'temporal', '--at', 'noon', '--out', 'y'],
