@@ -141,6 +141,16 @@ export interface TopNResult {
   readonly scores: Float32Array;
 }
 
+/** Scores of given pairs: for each query its own list of item rows. */
+export interface ScoreTask {
+  /** Query rows Q, f32 [queries, K], row-major. */
+  readonly queries: Float32Array;
+  readonly items: FactorTable;
+  /** One row of item rows for each query; `cols` is the number of rows of `items`. Values are not read. */
+  readonly pairs: Csr;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * A device that computes. Calls may overlap up to `capabilities.blocksInFlight`.
  *

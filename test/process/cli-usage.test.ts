@@ -72,6 +72,10 @@ describe('stoa', () => {
       'ials.solver = "choleski": must be one of cholesky, cg, ials++',
     ],
     [
+      ['train', '--data', 'x', '--out', 'y', '--set', 'ials.gather=f16'],
+      'ials.gather = "f16" is for ials.solver = cg',
+    ],
+    [
       ['data', 'split', 'x', '--strategy', 'temporal', '--at', 'noon', '--out', 'y'],
       '--at noon: expected a number',
     ],

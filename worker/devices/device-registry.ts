@@ -3,10 +3,11 @@
 import type { ComputeDevice, DeviceFactory } from '../../models/device.js';
 import { chooseAmong, type DeviceChoice, type DeviceRequest } from './choose-device.js';
 import { deviceNames } from './device-names.js';
+import { nativeDevice } from './native.js';
 import { portableDevice } from './portable.js';
 
 /** Fastest first, as a rule; `auto` measures those that work. */
-export const DEVICE_FACTORIES: readonly DeviceFactory[] = [portableDevice];
+export const DEVICE_FACTORIES: readonly DeviceFactory[] = [nativeDevice, portableDevice];
 
 /** Names that `--device` takes. */
 export const DEVICE_NAMES: readonly string[] = deviceNames(DEVICE_FACTORIES);
