@@ -33,7 +33,7 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'ials.solver': 'cholesky (exact), cg (a few steps, faster) or ials++ (blocks of dimensions, each exact)',
   'ials.cg_steps': 'steps of cg for each row',
   'ials.block': 'dimensions of a block of ials++; K or more is exact',
-  'ials.gather': 'precision in which rows of the other side are read: f32 or f16',
+  'ials.gather': 'precision in which cg reads the rows of the other side: f32 or f16 (faster)',
   'ials.init_stddev': 'spread of the initial factors',
   'train.deterministic': 'only workers that give the same bits take part: true or false',
   'train.epochs': 'passes: users from items, then items from users',

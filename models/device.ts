@@ -196,6 +196,8 @@ export interface DeviceFactory {
   readonly kind: DeviceKind;
   /** What `DeviceOpenOptions.provider` can be, best first. Absent: there is nothing to choose. */
   readonly providers?: readonly string[];
+  /** Of `providers`, those that `auto` tries, best first: others are for who names them. */
+  readonly autoProviders?: readonly string[];
   /** @param options `provider`: that one alone counts. @default any */
   probe(options?: { provider?: string }): Promise<DeviceProbe>;
   /** @throws {DeviceError} the device, the provider or the instruction set does not work here; says what to do. */

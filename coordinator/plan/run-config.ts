@@ -72,12 +72,22 @@ export function parseRunConfig(settings: unknown): RunConfig {
     }
   }
   const parsed = schema.safeParse(flat);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return requireFitting(parsed.data);
   const issue = parsed.error.issues[0]!;
   const key = String(issue.path[0] ?? '');
   throw new UsageError('STOA_USAGE', `${key} = ${JSON.stringify(flat[key])}: ${describeIssue(key, issue)}`, {
     fields: { field: key },
   });
+}
+
+/** Settings that are fine alone and not together. */
+function requireFitting(config: RunConfig): RunConfig {
+  if (config['ials.gather'] === 'f32' || config['ials.solver'] === 'cg') return config;
+  throw new UsageError(
+    'STOA_USAGE',
+    `ials.gather = "${config['ials.gather']}" is for ials.solver = cg; ${config['ials.solver']} reads in f32: leave one of them out`,
+    { fields: { field: 'ials.gather' } },
+  );
 }
 
 /**

@@ -62,6 +62,9 @@ describe('stoa train', () => {
       seed: 1,
       synthetic: false,
     });
+    expect(result.device_detail).toMatchObject([
+      { device: 'portable', name: 'portable TypeScript', threads: 1, precision: 'f64', software: false },
+    ]);
     expect(result.epoch_seconds).toHaveLength(3);
     expect(result.loss).toHaveLength(3);
     expect(result.seconds_total).toBeGreaterThan(0);
@@ -90,6 +93,7 @@ describe('stoa train', () => {
     expect(stdout).toContain(path.join(at('b'), 'report.html'));
     expect(stdout).toContain(`stoa recommend --model ${at('b')}`);
     expect(stderr).toMatch(/epoch \d+\/40/);
+    expect(stderr).toMatch(/^computes on \w+.*: .*, 1 thread, .*each of 2 workers \(.+\)$/m);
   });
 
   it('says nothing but its answer with --quiet', async () => {

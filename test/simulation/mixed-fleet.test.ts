@@ -155,6 +155,16 @@ describe('a fleet of a fast and a slow worker', () => {
     }
   });
 
+  it('of equal speed takes no longer than its last block makes it', () => {
+    const workers = ['one', 'two', 'three'].map((name) => ({ name, gflops: 8, announced: 0 }));
+    const blockMs = BLOCK_WORK / 8 / 1e6;
+    for (const seed of seeds) {
+      for (const { ms } of simulate(workers, 32, 4, seed)) {
+        expect(ms, `seed ${seed}`).toBeLessThan(idealMs(workers, 32) + 1.3 * blockMs);
+      }
+    }
+  });
+
   it('is shared by speed', () => {
     const workers = [
       { name: 'fast', gflops: 12, announced: 12 },

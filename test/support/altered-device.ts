@@ -70,13 +70,18 @@ export async function alteredDevice(threads: number, o: Alteration): Promise<Alt
 
 /** A factory of such devices; `opened` has those that were opened. */
 export function alteredFactory(
-  o: Alteration & { info: Partial<DeviceInfo> & Pick<DeviceInfo, 'kind'>; providers?: readonly string[] },
+  o: Alteration & {
+    info: Partial<DeviceInfo> & Pick<DeviceInfo, 'kind'>;
+    providers?: readonly string[];
+    autoProviders?: readonly string[];
+  },
 ): DeviceFactory & { opened: AlteredDevice[]; openedWith: object[] } {
   const opened: AlteredDevice[] = [];
   const openedWith: object[] = [];
   return {
     kind: o.info.kind,
     providers: o.providers,
+    autoProviders: o.autoProviders,
     opened,
     openedWith,
     async probe() {

@@ -177,8 +177,11 @@ describe('--require-gpu', () => {
 
   it('counts a provider that says it is one', async () => {
     const info = { kind: 'tfjs' as const, detail: { provider: 'node-gpu', isGpu: true } };
-    const choice = await chooseAmong([alteredFactory({ info, providers: ['node-gpu'] })], 'auto', request);
-    expect(choice.name).toBe('tfjs');
+    const providers = ['node-gpu', 'cpu'];
+    const factory = alteredFactory({ info, providers, autoProviders: ['node-gpu'] });
+    const choice = await chooseAmong([factory], 'auto', request);
+    expect(choice.name).toBe('tfjs:node-gpu');
+    expect(factory.openedWith).toMatchObject([{ provider: 'node-gpu' }]);
     await choice.device.dispose();
   });
 });

@@ -151,32 +151,37 @@ async function chooseFastest(
   return { name, device, reason, passedOver, gflops };
 }
 
-/** Opens a device for `auto`, or says why it is not for it. */
+/** Opens a device of a factory for `auto`, or says why there is none: the first provider's reason. */
 async function candidateOf(factory: DeviceFactory, request: DeviceRequest): Promise<Candidate | PassedOver> {
-  const { kind: name } = factory;
-  if (request.isa !== undefined && name !== 'native') {
-    return { name, reason: '--isa names an instruction set of the native device', remedy: 'leave --isa out' };
+  const { kind, providers, autoProviders = [] } = factory;
+  if (request.isa !== undefined && kind !== 'native') {
+    return { name: kind, reason: '--isa is for the native device', remedy: 'leave --isa out' };
   }
+  if (providers === undefined) return tryOut({ factory, provider: undefined }, kind, request);
+  let passedOver: PassedOver | undefined;
+  for (const provider of autoProviders) {
+    const found = await tryOut({ factory, provider }, `${kind}:${provider}`, request);
+    if ('device' in found) return found;
+    passedOver ??= found;
+  }
+  return passedOver ?? { name: kind, reason: 'it is for who names it', remedy: `--device ${kind} takes it` };
+}
+
+async function tryOut(
+  { factory, provider }: NamedDevice,
+  name: string,
+  request: DeviceRequest,
+): Promise<Candidate | PassedOver> {
   try {
-    const probe = await factory.probe();
+    const probe = await factory.probe(provider === undefined ? undefined : { provider });
     if (!probe.ok) return { name, reason: probe.reason, remedy: probe.remedy };
     const { info } = probe;
     if (info.isSoftware) {
-      return {
-        name,
-        reason: `it is an emulated GPU (${info.name})`,
-        remedy: `--device ${name} takes it all the same`,
-      };
+      const remedy = `--device ${name} takes it all the same`;
+      return { name, reason: `it is an emulated GPU (${info.name})`, remedy };
     }
     if (request.isGpuRequired === true && !isGpu(info)) return { name, reason: 'it is no GPU', remedy: '' };
-    if (isForTrialsOnly(factory, info.detail)) {
-      return {
-        name,
-        reason: `it computes by ${info.name}, which is for trials`,
-        remedy: `--device ${name} takes it`,
-      };
-    }
-    const device = await factory.open({ threads: request.threads, isa: request.isa });
+    const device = await factory.open({ threads: request.threads, provider, isa: request.isa });
     const lack = request.needs && lackOf(device.capabilities, request.needs);
     if (lack === undefined) return { name, device };
     await device.dispose();
@@ -184,11 +189,6 @@ async function candidateOf(factory: DeviceFactory, request: DeviceRequest): Prom
   } catch (error) {
     return { name, reason: messageOf(error), remedy: '"stoa doctor" says more' };
   }
-}
-
-/** A device of several providers whose best one here is no GPU and no native library. */
-function isForTrialsOnly({ providers }: DeviceFactory, detail: Readonly<Record<string, unknown>>): boolean {
-  return providers !== undefined && detail['isGpu'] !== true && detail['provider'] !== 'node';
 }
 
 function nothingWorks(passedOver: readonly PassedOver[], request: DeviceRequest): DeviceError {
