@@ -47,7 +47,7 @@ struct Row {
   slot: u32,
   slots: u32,
   /** Row of x and of `status`. */
-  target_: u32,
+  xRow: u32,
   /** λ_row. */
   penalty: f32,
   /** λ_row − λ̄. */
@@ -75,7 +75,7 @@ var<workgroup> total: f32;
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) k: u32) {
   let row = rows[group.x];
-  let at = row.target_ * params.stride + k;
+  let at = row.xRow * params.stride + k;
   let isReal = k < params.factors;
   var own = 0.0;
   if (isReal && params.isWarm == 1u) {

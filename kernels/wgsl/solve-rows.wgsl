@@ -5,7 +5,7 @@
 //
 // slots: the sums of gram.wgsl. A row has `slots` of them from `slot`, which are added in order; the factor then
 //   takes the place of the first (its diagonal tiles hold inverses of the factor's).
-// shared: s·G in the layout of a slot, with 1 on the diagonal past the last column.
+// gram: s·G in the layout of a slot, with 1 on the diagonal past the last column.
 // One workgroup solves one row; thread i owns row i of tiles, TILES <= GROUP. Step k, from left to right: every thread
 //   finishes its tile of column k, thread k factorises the diagonal one, the others solve theirs with its inverse.
 // Workgroup memory: 96·TILES + 80 bytes, at most 6.2 KiB.
@@ -41,7 +41,7 @@ struct Row {
   slot: u32,
   slots: u32,
   /** Row of x and of `status`. */
-  target_: u32,
+  xRow: u32,
   /** λ_row. */
   penalty: f32,
   /** λ_row − λ̄. */
@@ -50,7 +50,7 @@ struct Row {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
-@group(0) @binding(2) var<storage, read> shared_: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> gram: array<vec4<f32>>;
 /** s·G_π·, by columns: [allFactors, TILES] vec4. Read for a subspace only. */
 @group(0) @binding(3) var<storage, read> cross: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> slots: array<vec4<f32>>;
@@ -91,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         a = a - l * transpose(m);
       }
       if (i == k) {
-        let inv = inverseOfFactor(a, diagonal * PIVOT_MIN, 4u * k, row.target_);
+        let inv = inverseOfFactor(a, diagonal * PIVOT_MIN, 4u * k, row.xRow);
         let y = inv * b;
         solution[k] = y;
         b = y;
@@ -143,7 +143,7 @@ fn systemTile(row: Row, r: u32, c: u32) -> mat4x4<f32> {
     let start = (row.slot + s) * SLOT + at;
     a = a + mat4x4<f32>(slots[start], slots[start + 1u], slots[start + 2u], slots[start + 3u]);
   }
-  a = a + mat4x4<f32>(shared_[at], shared_[at + 1u], shared_[at + 2u], shared_[at + 3u]);
+  a = a + mat4x4<f32>(gram[at], gram[at + 1u], gram[at + 2u], gram[at + 3u]);
   if (r == c) {
     let p = row.penalty;
     a = a + mat4x4<f32>(p, 0.0, 0.0, 0.0, 0.0, p, 0.0, 0.0, 0.0, 0.0, p, 0.0, 0.0, 0.0, 0.0, p);
@@ -157,7 +157,7 @@ fn rightSide(row: Row, i: u32) -> vec4<f32> {
     b += slots[(row.slot + s) * SLOT + 4u * TILE_COUNT + i];
   }
   if (IS_SUBSPACE) {
-    let at = row.target_ * params.stride;
+    let at = row.xRow * params.stride;
     var product = vec4<f32>();
     for (var k = 0u; k < params.column; k++) { product += cross[k * TILES + i] * x[at + k]; }
     for (var k = params.column + params.factors; k < params.allFactors; k++) {
@@ -169,24 +169,24 @@ fn rightSide(row: Row, i: u32) -> vec4<f32> {
 }
 
 fn answer(row: Row, i: u32, value: vec4<f32>) {
-  let at = row.target_ * params.stride + params.column + 4u * i;
+  let at = row.xRow * params.stride + params.column + 4u * i;
   for (var c = 0u; c < 4u; c++) {
     if (4u * i + c < params.factors) { x[at + c] = value[c]; }
   }
 }
 
 /** L⁻¹ of a = LLᵀ, by columns. A pivot not above its limit is reported and replaced by 1, so that the rest ends. */
-fn inverseOfFactor(a: mat4x4<f32>, limits: vec4<f32>, first: u32, target_: u32) -> mat4x4<f32> {
-  let i0 = rootInverse(a[0].x, limits.x, first, target_);
+fn inverseOfFactor(a: mat4x4<f32>, limits: vec4<f32>, first: u32, xRow: u32) -> mat4x4<f32> {
+  let i0 = rootInverse(a[0].x, limits.x, first, xRow);
   let l10 = a[0].y * i0;
   let l20 = a[0].z * i0;
   let l30 = a[0].w * i0;
-  let i1 = rootInverse(a[1].y - l10 * l10, limits.y, first + 1u, target_);
+  let i1 = rootInverse(a[1].y - l10 * l10, limits.y, first + 1u, xRow);
   let l21 = (a[1].z - l20 * l10) * i1;
   let l31 = (a[1].w - l30 * l10) * i1;
-  let i2 = rootInverse(a[2].z - l20 * l20 - l21 * l21, limits.z, first + 2u, target_);
+  let i2 = rootInverse(a[2].z - l20 * l20 - l21 * l21, limits.z, first + 2u, xRow);
   let l32 = (a[2].w - l30 * l20 - l31 * l21) * i2;
-  let i3 = rootInverse(a[3].w - l30 * l30 - l31 * l31 - l32 * l32, limits.w, first + 3u, target_);
+  let i3 = rootInverse(a[3].w - l30 * l30 - l31 * l31 - l32 * l32, limits.w, first + 3u, xRow);
   let n10 = -l10 * i0 * i1;
   let n21 = -l21 * i1 * i2;
   let n32 = -l32 * i2 * i3;
@@ -196,7 +196,7 @@ fn inverseOfFactor(a: mat4x4<f32>, limits: vec4<f32>, first: u32, target_: u32) 
   return mat4x4<f32>(i0, n10, n20, n30, 0.0, i1, n21, n31, 0.0, 0.0, i2, n32, 0.0, 0.0, 0.0, i3);
 }
 
-fn rootInverse(pivot: f32, limit: f32, place: u32, target_: u32) -> f32 {
+fn rootInverse(pivot: f32, limit: f32, place: u32, xRow: u32) -> f32 {
   // By bits too: a compiler may assume that all numbers are finite.
   let isFinite = (bitcast<u32>(pivot) & 0x7f800000u) != 0x7f800000u;
   if (isFinite && pivot > limit) {
@@ -204,8 +204,8 @@ fn rootInverse(pivot: f32, limit: f32, place: u32, target_: u32) -> f32 {
     let guess = 1.0 / sqrt(pivot);
     return guess + guess * (0.5 - 0.5 * pivot * guess * guess);
   }
-  if (status[target_] == 0u) {
-    status[target_] = place + 1u;
+  if (status[xRow] == 0u) {
+    status[xRow] = place + 1u;
   }
   return 1.0;
 }

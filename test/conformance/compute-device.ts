@@ -58,8 +58,8 @@ const CONDITION_PART = 8 * 2 ** -24;
 
 interface Suite {
   /**
-   * How far each row is from the expected one, relative to it, beyond what explains: the condition of its system, terms
-   * that cancel in its right-hand side, and a prior that is much longer than the row.
+   * How far each row is from the expected one, relative to it. In f32 without what rounding makes of the condition of
+   * its system, of terms that cancel in its right-hand side, and of a prior that is much longer than the row.
    *
    * @param lagging rows of the reference some steps earlier: one that solves its system as well as these is not late.
    */

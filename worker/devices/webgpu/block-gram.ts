@@ -9,7 +9,7 @@ import type { GpuSession } from './gpu-session.js';
 import type { SolvePlan } from './solve-plan.js';
 
 /** Rows of one chunk, counted from the block's first row. */
-export const gramChunks = { rows: 1024 };
+export const GRAM_CHUNK_ROWS = 1024;
 
 export interface GramRun {
   readonly chunks: number;
@@ -29,9 +29,9 @@ export function startBlockGram(o: {
   signal: AbortSignal | undefined;
 }): GramRun {
   const { session, rows, table } = o;
-  const chunks = Math.ceil(rows / gramChunks.rows);
+  const chunks = Math.ceil(rows / GRAM_CHUNK_ROWS);
   const slotBytes = 4 * tileSizes(table.factors).slotLength;
-  const operationsOfChunk = gramChunks.rows * table.factors * (table.factors + 1);
+  const operationsOfChunk = GRAM_CHUNK_ROWS * table.factors * (table.factors + 1);
   return {
     chunks,
     bytes: chunks * slotBytes,
@@ -65,15 +65,15 @@ async function gramBatch(
   return session.run({
     label: 'Gram of the rows',
     bytes: layout.bytes,
-    operations: count * gramChunks.rows * table.factors * (table.factors + 1),
+    operations: count * GRAM_CHUNK_ROWS * table.factors * (table.factors + 1),
     fill: (memory) => {
       const words = new Uint32Array(memory, params.offset, params.size / 4);
       words.set([table.factors, table.stride, 0, 1, 0, 0]);
       new Float32Array(memory, params.offset, params.size / 4).set([1, 0, 0], 6);
       const list = new Uint32Array(memory, chunks.offset, chunks.size / 4);
       for (let chunk = 0; chunk < count; chunk++) {
-        const begin = (first + chunk) * gramChunks.rows;
-        list.set([begin, Math.min(begin + gramChunks.rows, rows), chunk, 0], chunk * CHUNK_WORDS);
+        const begin = (first + chunk) * GRAM_CHUNK_ROWS;
+        list.set([begin, Math.min(begin + GRAM_CHUNK_ROWS, rows), chunk, 0], chunk * CHUNK_WORDS);
       }
     },
     record: (encoder, input) => {

@@ -7,7 +7,7 @@ import type { BlockResult, BlockTask } from '../../../models/device.js';
 import { packedGramLength } from '../../../models/gram.js';
 import { rowPenalty } from '../../../models/ials/objective.js';
 import { readsPrior } from '../../../models/ials/reads-prior.js';
-import { addBlockGram, type GramRun, gramChunks, startBlockGram } from './block-gram.js';
+import { addBlockGram, GRAM_CHUNK_ROWS, type GramRun, startBlockGram } from './block-gram.js';
 import { cutBatch } from './cut-batches.js';
 import { type DeviceTable, takeRows } from './device-table.js';
 import { chunksOf, PARTS_MAX } from './entry-chunks.js';
@@ -53,7 +53,7 @@ export async function solveBlock(
 /** Whole chunks of the block's Gram, so that its sums do not depend on where segments end. */
 function segmentRows(session: GpuSession, table: DeviceTable): number {
   const fitting = Math.floor(session.resultBytesMax / (table.stride * 4));
-  return Math.max(1, Math.floor(fitting / gramChunks.rows)) * gramChunks.rows;
+  return Math.max(1, Math.floor(fitting / GRAM_CHUNK_ROWS)) * GRAM_CHUNK_ROWS;
 }
 
 /** Σ λ_row ‖x_row‖², in f64 of the rows as they are stored. */
