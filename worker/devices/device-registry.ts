@@ -2,12 +2,16 @@ import { DeviceError, UsageError } from '../../common/errors.js';
 import { suggestion } from '../../common/nearest.js';
 import type { ComputeDevice, DeviceFactory } from '../../models/device.js';
 import { portableDevice } from './portable.js';
+import { parseTfjsDevice, TFJS_DEVICE_NAMES, tfjsDeviceOf } from './tfjs.js';
 
-/** Devices of this build, fastest first: the order in which `auto` tries them. */
-const FACTORIES: readonly DeviceFactory[] = [portableDevice];
+/**
+ * The order in which `auto` tries devices, fastest first. Of tfjs only a GPU through CUDA: its other providers are
+ * slower than what stands beside them here.
+ */
+const AUTO: readonly DeviceFactory[] = [tfjsDeviceOf('node-gpu'), portableDevice];
 
 /** Names that `--device` takes. */
-export const DEVICE_NAMES: readonly string[] = ['auto', ...FACTORIES.map((factory) => factory.kind)];
+export const DEVICE_NAMES: readonly string[] = ['auto', 'portable', ...TFJS_DEVICE_NAMES];
 
 /** More threads than this on one device is a mistyped number. */
 const THREADS_MAX = 1024;
@@ -41,11 +45,17 @@ export async function openDevice(name: string, options: { threads: number }): Pr
     );
   }
   const failures: string[] = [];
-  for (const factory of FACTORIES) {
-    if (name !== 'auto' && factory.kind !== name) continue;
+  for (const factory of factoriesOf(name)) {
     const probe = await factory.probe();
     if (probe.ok) return factory.open(options);
     failures.push(`device "${factory.kind}" does not work here: ${probe.reason}; ${probe.remedy}`);
   }
   throw new DeviceError('STOA_DEVICE', failures.join('; '));
+}
+
+/** The devices that a name stands for, in the order in which they are tried. */
+function factoriesOf(name: string): readonly DeviceFactory[] {
+  if (name === 'auto') return AUTO;
+  const tfjs = parseTfjsDevice(name);
+  return [tfjs === undefined ? portableDevice : tfjsDeviceOf(tfjs.provider)];
 }
