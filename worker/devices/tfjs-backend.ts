@@ -124,7 +124,12 @@ async function loadWebgpu(): Promise<TfjsBackend> {
       name: `${gpu.adapter} via tfjs WebGPU`,
       isSoftware: gpu.isSoftware,
       threads: 1,
-      detail: { webgpu: packageVersion('webgpu'), adapter: gpu.adapter, isGpu: !gpu.isSoftware },
+      detail: {
+        webgpu: packageVersion('webgpu'),
+        adapter: gpu.adapter,
+        driver: gpu.driver,
+        isGpu: !gpu.isSoftware,
+      },
     }),
     tensorBytesMax: Math.min(TENSOR_BYTES_MAX, Math.floor(0.9 * device.limits.maxStorageBufferBindingSize)),
     lost: gpu.watch(device),

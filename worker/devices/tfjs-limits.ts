@@ -8,27 +8,20 @@ export interface TfjsLimits {
   readonly floats: number;
   /** Floating-point operations of one step: about a tenth of a second. */
   readonly flops: number;
-  /**
-   * Turn a table into the Gram's basis in f64 on the host rather than in f32 by the provider. Costs m·K² products a
-   * phase in JavaScript; the answers of badly conditioned rows come out ten times closer.
-   */
-  readonly isRotatedOnHost: boolean;
 }
 
 /** Measured on two cores of a server: see docs/gpu.md. */
 export function tfjsLimits({ provider, info }: TfjsBackend): TfjsLimits {
   switch (provider) {
     case 'node-gpu':
-      return { floats: 2 ** 24, flops: 5e10, isRotatedOnHost: false };
+      return { floats: 2 ** 24, flops: 5e10 };
     case 'node':
-      return { floats: 2 ** 22, flops: 2e9, isRotatedOnHost: false };
+      return { floats: 2 ** 22, flops: 2e9 };
     case 'webgpu':
-      return info.isSoftware
-        ? { floats: 2 ** 20, flops: 5e7, isRotatedOnHost: true }
-        : { floats: 2 ** 24, flops: 2e10, isRotatedOnHost: false };
+      return info.isSoftware ? { floats: 2 ** 20, flops: 5e7 } : { floats: 2 ** 24, flops: 2e10 };
     case 'wasm':
-      return { floats: 2 ** 20, flops: 1e8, isRotatedOnHost: true };
+      return { floats: 2 ** 20, flops: 1e8 };
     case 'cpu':
-      return { floats: 2 ** 20, flops: 3e7, isRotatedOnHost: true };
+      return { floats: 2 ** 20, flops: 3e7 };
   }
 }

@@ -4,6 +4,7 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { offerItems, sortHeap } from '../../models/rank/candidate-heap.js';
 import { topN } from '../../models/rank/top-n.js';
+import { rowsNotFinite } from './tfjs-finite.js';
 import type { TfjsRankTask } from './tfjs-messages.js';
 import { runSteps, type TfjsContext } from './tfjs-step.js';
 
@@ -24,6 +25,9 @@ export async function tfjsRank({ tf, tables, limits }: TfjsContext, task: TfjsRa
   out.ids.fill(-1);
   out.scores.fill(Number.NEGATIVE_INFINITY);
   if (count === 0) return;
+  // Beforehand: in a product of many rows a provider may let one row's NaN reach others.
+  for (const row of rowsNotFinite(queries, count, factors)) explain(task, row);
+  if (tables.rowsNotFinite(items).size > 0) explain(task, 0);
   const itemsPerStep = Math.min(ITEMS_PER_STEP, items.rows);
   const fitting = Math.min(limits.floats / itemsPerStep, limits.flops / (2 * factors * itemsPerStep));
   const queriesPerStep = Math.max(1, Math.min(count, Math.floor(fitting)));

@@ -41,13 +41,13 @@ export class RowScales {
     });
   }
 
-  /** 1 / (sΛ + λ̄), with λ̄ the penalty of a row of 2^⌊log₂ n⌋ entries, shifted where that is singular. */
-  inverses(tf: Tf, lengths: Int32Array): Tensor2D {
-    return this.#stack(tf, lengths, 'inverse', (entries) => {
+  /** (sΛ + λ̄)^(−1/2), with λ̄ the penalty of a row of 2^⌊log₂ n⌋ entries, shifted where that is singular. */
+  roots(tf: Tf, lengths: Int32Array): Tensor2D {
+    return this.#stack(tf, lengths, 'root', (entries) => {
       const octave = this.#penalty(2 ** (31 - Math.clz32(entries)));
       const mean = this.#shared.reduce((sum, value) => sum + value, 0) / this.#shared.length;
       const shift = this.#isPositive(octave) ? 0 : mean > 0 ? SINGULAR_SHIFT * mean : 1;
-      return this.#shared.map((value) => 1 / (value + octave + shift));
+      return this.#shared.map((value) => 1 / Math.sqrt(value + octave + shift));
     });
   }
 

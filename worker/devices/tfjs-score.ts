@@ -2,15 +2,17 @@
 
 import { NumericError, ShapeError } from '../../common/errors.js';
 import { batchRows } from './tfjs-batches.js';
+import { rowsNotFinite } from './tfjs-finite.js';
 import type { TfjsScoreTask } from './tfjs-messages.js';
 import { Panels } from './tfjs-panels.js';
 import { runSteps, type TfjsContext } from './tfjs-step.js';
+import type { TfjsTables } from './tfjs-tables.js';
 
 /** Writes `task.out`. @throws {ShapeError | NumericError} naming the query. @throws {TfjsAborted} */
 export async function tfjsScore({ tf, tables, limits }: TfjsContext, task: TfjsScoreTask): Promise<void> {
   const { queries, items, pairs, out } = task;
   const { factors } = items;
-  checkColumns(task);
+  checkInputs(task, tables);
   const table = tables.plain(items);
   const rows = Array.from({ length: pairs.rows }, (_, row) => row);
   const batches = batchRows(pairs, rows, (width) => {
@@ -41,18 +43,27 @@ export async function tfjsScore({ tf, tables, limits }: TfjsContext, task: TfjsS
   );
 }
 
-function checkColumns({ pairs, items }: TfjsScoreTask): void {
+/** Beforehand: in a product of many rows a provider may let one row's NaN reach others. */
+function checkInputs({ queries, pairs, items }: TfjsScoreTask, tables: TfjsTables): void {
+  const badQueries = rowsNotFinite(queries, pairs.rows, items.factors);
+  const badItems = tables.rowsNotFinite(items);
   for (let row = 0; row < pairs.rows; row++) {
+    let isBad = pairs.ptr[row]! < pairs.ptr[row + 1]! && badQueries.has(row);
     for (let e = pairs.ptr[row]!; e < pairs.ptr[row + 1]!; e++) {
       const column = pairs.idx[e]!;
-      if (column >= 0 && column < items.rows) continue;
-      throw new ShapeError(
-        'STOA_SHAPE',
-        `the pairs of query ${row} name item row ${column} where 0 to ${items.rows - 1} was expected`,
-        { fields: { row, column } },
-      );
+      if (column < 0 || column >= items.rows) throw badColumn(row, column, items.rows);
+      isBad ||= badItems.size > 0 && badItems.has(column);
     }
+    if (isBad) throw notFinite(row);
   }
+}
+
+function badColumn(row: number, column: number, itemCount: number): ShapeError {
+  return new ShapeError(
+    'STOA_SHAPE',
+    `the pairs of query ${row} name item row ${column} where 0 to ${itemCount - 1} was expected`,
+    { fields: { row, column } },
+  );
 }
 
 function notFinite(row: number): NumericError {

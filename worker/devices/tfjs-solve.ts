@@ -127,7 +127,7 @@ class BlockSolve {
     const systems = {
       panels: this.#panels(step),
       diagonal: this.#scales!.diagonals(tf, lengths),
-      inverse: this.#scales!.inverses(tf, lengths),
+      root: this.#scales!.roots(tf, lengths),
       targetShift: this.#shift,
     };
     const start = prior === undefined ? undefined : tf.matMul<Tensor2D>(prior, this.#basis!.rotation);

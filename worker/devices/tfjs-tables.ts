@@ -3,7 +3,6 @@
 
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { symmetricEigen } from '../../models/dense/symmetric-eigen.js';
-import { fillColumns, scoreTiles } from '../../models/rank/score-tiles.js';
 import type { Tf } from './tfjs-backend.js';
 import { rowsNotFinite } from './tfjs-finite.js';
 import type { TableVersion } from './tfjs-messages.js';
@@ -14,9 +13,7 @@ export interface GramBasis {
   readonly gram: Float64Array;
   /** Λ, none below zero: f64 [K]. */
   readonly values: Float64Array;
-  /** Q, f64 [K, K]. */
-  readonly vectors: Float64Array;
-  /** Q, f32. */
+  /** Q, f32 [K, K]. */
   readonly rotation: Tensor2D;
 }
 
@@ -27,19 +24,13 @@ interface Uploaded {
   rotated?: { basis: GramBasis; tensor: Tensor2D };
 }
 
-/** Rows and columns of a tile of the rotation in f64: both panels stay in the second cache up to K = 256. */
-const ROW_TILE = 32;
-const COLUMN_TILE = 64;
-
 export class TfjsTables {
   readonly #tf: Tf;
-  readonly #isRotatedOnHost: boolean;
   readonly #uploaded = new Map<number, Uploaded>();
   #basis: GramBasis | undefined;
 
-  constructor(tf: Tf, isRotatedOnHost: boolean) {
+  constructor(tf: Tf) {
     this.#tf = tf;
-    this.#isRotatedOnHost = isRotatedOnHost;
   }
 
   /** The table as it is, [rows + 1, K]. */
@@ -73,7 +64,6 @@ export class TfjsTables {
     this.#basis = {
       gram: Float64Array.from(gram),
       values: values.map((value) => Math.max(value, 0)),
-      vectors,
       rotation: this.#tf.keep(this.#tf.tensor2d(Float32Array.from(vectors), [factors, factors])),
     };
     return this.#basis;
@@ -101,7 +91,6 @@ export class TfjsTables {
   }
 
   #rotate(table: TableVersion, uploaded: Uploaded, basis: GramBasis): Tensor2D {
-    if (this.#isRotatedOnHost) return this.#upload(rotateInF64(table, basis), table);
     const plain = uploaded.plain ?? this.#upload(withZeroRow(table), table);
     const rotated = this.#tf.keep(this.#tf.matMul<Tensor2D>(plain, basis.rotation));
     if (uploaded.plain === undefined) plain.dispose();
@@ -128,33 +117,6 @@ function withZeroRow({ data, rows, factors }: TableVersion): Float32Array {
   const copy = new Float32Array((rows + 1) * factors);
   copy.set(data);
   return copy;
-}
-
-/** Y·Q, summed in f64 and rounded once. */
-function rotateInF64(table: TableVersion, { vectors }: GramBasis): Float32Array {
-  const { data, rows, factors } = table;
-  const out = new Float32Array((rows + 1) * factors);
-  const rowPanel = new Float64Array(factors * ROW_TILE);
-  const columnPanel = new Float64Array(factors * COLUMN_TILE);
-  const tile = new Float32Array(ROW_TILE * COLUMN_TILE);
-  for (let column = 0; column < factors; column += COLUMN_TILE) {
-    const columns = Math.min(COLUMN_TILE, factors - column);
-    columnPanel.fill(0);
-    for (let k = 0; k < factors; k++) {
-      const from = k * factors + column;
-      columnPanel.set(vectors.subarray(from, from + columns), k * COLUMN_TILE);
-    }
-    for (let row = 0; row < rows; row += ROW_TILE) {
-      const count = Math.min(ROW_TILE, rows - row);
-      fillColumns(rowPanel, ROW_TILE, data, row, count, factors);
-      scoreTiles(rowPanel, ROW_TILE, count, columnPanel, COLUMN_TILE, columns, factors, tile);
-      for (let r = 0; r < count; r++) {
-        const from = r * COLUMN_TILE;
-        out.set(tile.subarray(from, from + columns), (row + r) * factors + column);
-      }
-    }
-  }
-  return out;
 }
 
 function sameBits(a: Float64Array, b: Float64Array): boolean {

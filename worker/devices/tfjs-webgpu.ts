@@ -31,8 +31,8 @@ interface Dawn {
 }
 
 export interface TfjsWebgpu {
-  /** "vendor architecture: description". */
   readonly adapter: string;
+  readonly driver: string;
   readonly isSoftware: boolean;
   /** Settles with the reason when the device is lost, out of memory, or was handed what it cannot do. */
   watch(device: Device): Promise<string>;
@@ -64,10 +64,11 @@ export async function openTfjsWebgpu(load: () => Promise<unknown>): Promise<Tfjs
     });
   }
   const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
-  const words = [vendor, architecture, device, description].filter((word) => word !== '');
+  const all = [vendor, architecture, device, description].join(' ');
   return {
-    adapter: words.join(' '),
-    isSoftware: isFallbackAdapter === true || SOFTWARE.test(words.join(' ')),
+    adapter: device === '' ? `${vendor} ${architecture}`.trim() : device,
+    driver: description,
+    isSoftware: isFallbackAdapter === true || SOFTWARE.test(all),
     watch: (opened) =>
       new Promise((resolve) => {
         // Without this, what does not fit reads back as zeros.

@@ -37,10 +37,20 @@ export async function chooseTfjs(
   const passed: TfjsPassed[] = [];
   for (const provider of providers) {
     const found = await probe(provider);
-    if (found.ok) return { ok: true, provider, info: withPassed(found.info, passed), passed };
-    passed.push({ provider, reason: found.reason, remedy: found.remedy });
+    if (!found.ok) passed.push({ provider, reason: found.reason, remedy: found.remedy });
+    else if (found.info.isSoftware && providers.length > 1) passed.push(emulated(provider, found.info));
+    else return { ok: true, provider, info: withPassed(found.info, passed), passed };
   }
   return { ok: false, passed };
+}
+
+/** A GPU in software does what WebAssembly does, many times slower: it is taken only when it is named. */
+function emulated(provider: TfjsProvider, info: DeviceInfo): TfjsPassed {
+  return {
+    provider,
+    reason: `its adapter, ${info.detail['adapter']}, is software`,
+    remedy: `name tfjs:${provider} to use it all the same`,
+  };
 }
 
 /** A factory of tfjs devices. @param named the one provider to use. @default the first that works */
