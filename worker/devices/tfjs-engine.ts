@@ -18,7 +18,7 @@ export class TfjsEngine {
   constructor(backend: TfjsBackend) {
     const limits = tfjsLimits(backend);
     this.#backend = backend;
-    this.#context = { tf: backend.tf, limits, tables: new TfjsTables(backend.tf) };
+    this.#context = { tf: backend.tf, limits, tables: new TfjsTables(backend.tf, limits.isGatheredOnHost) };
   }
 
   /** Runs one task. Answers errors that a user can meet; throws what the provider throws, and on a bug of ours. */

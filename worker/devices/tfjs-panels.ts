@@ -8,6 +8,7 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core
 import type { Csr } from '../../models/csr.js';
 import type { Tf } from './tfjs-backend.js';
 import { CHUNK_ENTRIES, padEntries, type RowBatch } from './tfjs-batches.js';
+import type { FactorSource } from './tfjs-factor-source.js';
 
 /** Chunks of a batch's rows, gathered. */
 export interface Panel {
@@ -21,8 +22,8 @@ export class Panels {
   /** B: rows of the batch. */
   readonly rows: number;
   readonly #tf: Tf;
-  readonly #table: Tensor2D;
-  readonly #idx: Tensor1D;
+  readonly #source: FactorSource;
+  readonly #idx: Int32Array;
   readonly #weights: Tensor2D | number;
   /** n. */
   readonly #chunk: number;
@@ -34,12 +35,12 @@ export class Panels {
   /**
    * Gathers a batch; to be called in a tidy that holds all use of it.
    *
-   * @param table     the fixed side with a row of zeros at its end, [m + 1, K].
+   * @param source    the fixed side.
    * @param floatsMax most floats that are gathered at a time.
    */
   constructor(
     tf: Tf,
-    table: Tensor2D,
+    source: FactorSource,
     csr: Csr,
     batch: RowBatch,
     weights: Float64Array | number,
@@ -47,13 +48,13 @@ export class Panels {
   ) {
     const padded = padEntries(csr, batch, weights);
     this.#tf = tf;
-    this.#table = table;
+    this.#source = source;
     this.rows = batch.rows.length;
     this.#chunk = Math.min(batch.width, CHUNK_ENTRIES);
     this.#chunks = (this.rows * batch.width) / this.#chunk;
-    const fitting = Math.max(1, Math.floor(floatsMax / (this.#chunk * table.shape[1])));
+    const fitting = Math.max(1, Math.floor(floatsMax / (this.#chunk * source.factors)));
     this.#group = this.rows > 1 ? this.#chunks : Math.min(this.#chunks, fitting);
-    this.#idx = tf.tensor1d(padded.idx, 'int32');
+    this.#idx = padded.idx;
     this.#weights =
       padded.weights === undefined
         ? (weights as number)
@@ -119,8 +120,8 @@ export class Panels {
     const tf = this.#tf;
     const n = this.#chunk;
     const isWhole = start === 0 && end === this.#chunks;
-    const idx = isWhole ? this.#idx : tf.slice(this.#idx, start * n, (end - start) * n);
-    const y = tf.reshape(tf.gather(this.#table, idx), [end - start, n, this.#table.shape[1]]) as Tensor3D;
+    const idx = isWhole ? this.#idx : this.#idx.slice(start * n, end * n);
+    const y = tf.reshape(this.#source.gather(idx), [end - start, n, this.#source.factors]) as Tensor3D;
     if (typeof this.#weights === 'number')
       return { y, weights: tf.fill([1, 1, 1], this.#weights) as Tensor3D };
     const weights = isWhole ? this.#weights : tf.slice(this.#weights, [start, 0], [end - start, n]);

@@ -13,7 +13,7 @@ export async function tfjsScore({ tf, tables, limits }: TfjsContext, task: TfjsS
   const { queries, items, pairs, out } = task;
   const { factors } = items;
   checkInputs(task, tables);
-  const table = tables.plain(items);
+  const source = tables.source(items);
   const rows = Array.from({ length: pairs.rows }, (_, row) => row);
   const batches = batchRows(pairs, rows, (width) => {
     return Math.min(limits.floats / (2 * width * factors), limits.flops / (2 * width * factors));
@@ -23,7 +23,7 @@ export async function tfjsScore({ tf, tables, limits }: TfjsContext, task: TfjsS
     batches,
     (batch) =>
       tf.tidy(() => {
-        const panels = new Panels(tf, table, pairs, batch, 1, limits.floats);
+        const panels = new Panels(tf, source, pairs, batch, 1, limits.floats);
         const own = new Float32Array(batch.rows.length * factors);
         for (const [b, row] of batch.rows.entries()) {
           own.set(queries.subarray(row * factors, (row + 1) * factors), b * factors);

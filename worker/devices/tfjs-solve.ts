@@ -26,6 +26,9 @@ const GRAM_ROWS = 256;
 /** Weights below this have no square root to divide by in f32. */
 const DUAL_WEIGHT_MIN = 1e-30;
 
+/** Floats of a step that factorises, against one that does not. */
+const FACTORISED_ROOM = 4;
+
 /** How a batch's rows are solved. */
 type Form = 'cg' | 'primal' | 'dual' | 'subspace';
 
@@ -166,8 +169,8 @@ class BlockSolve {
   #panels(step: Step): Panels {
     const { tf, tables, limits } = this.#context;
     const { block, fixed } = this.#task;
-    const table = this.#basis === undefined ? tables.plain(fixed) : tables.rotated(fixed, this.#basis);
-    return new Panels(tf, table, block, step, this.#weights, limits.floats);
+    const source = this.#basis === undefined ? tables.source(fixed) : tables.rotated(fixed, this.#basis);
+    return new Panels(tf, source, block, step, this.#weights, limits.floats);
   }
 
   #prior(step: Step): Tensor2D | undefined {
@@ -212,7 +215,9 @@ class BlockSolve {
     const sweeps = this.#task.solver.cgSteps + 1;
     const rowFlops = form === 'cg' ? sweeps * 4 * width * k : 2 * width * k * (s + k) + s * s * s;
     const rowFloats = 3 * width * k + (form === 'cg' ? 0 : 4 * s * s);
-    return Math.min(floats / rowFloats, flops / rowFlops);
+    // A factorisation is hundreds of operations: more rows at a time bear its fixed cost better than fewer in the cache.
+    const room = form === 'cg' ? floats : FACTORISED_ROOM * floats;
+    return Math.min(room / rowFloats, flops / rowFlops);
   }
 }
 

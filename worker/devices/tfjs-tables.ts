@@ -4,6 +4,7 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { symmetricEigen } from '../../models/dense/symmetric-eigen.js';
 import type { Tf } from './tfjs-backend.js';
+import { deviceSource, type FactorSource, hostSource } from './tfjs-factor-source.js';
 import { rowsNotFinite } from './tfjs-finite.js';
 import type { TableVersion } from './tfjs-messages.js';
 
@@ -21,19 +22,24 @@ interface Uploaded {
   version: number;
   badRows?: ReadonlySet<number>;
   plain?: Tensor2D;
-  rotated?: { basis: GramBasis; tensor: Tensor2D };
+  rotated?: { basis: GramBasis; source: FactorSource };
 }
+
+/** Rows of a table that are turned at a time where it stays on the host. */
+const ROTATED_ROWS = 4096;
 
 export class TfjsTables {
   readonly #tf: Tf;
+  readonly #isGatheredOnHost: boolean;
   readonly #uploaded = new Map<number, Uploaded>();
   #basis: GramBasis | undefined;
 
-  constructor(tf: Tf) {
+  constructor(tf: Tf, isGatheredOnHost: boolean) {
     this.#tf = tf;
+    this.#isGatheredOnHost = isGatheredOnHost;
   }
 
-  /** The table as it is, [rows + 1, K]. */
+  /** The table as it is, as a tensor [rows + 1, K]. */
   plain(table: TableVersion): Tensor2D {
     const uploaded = this.#current(table);
     uploaded.plain ??= this.#upload(withZeroRow(table), table);
@@ -47,13 +53,20 @@ export class TfjsTables {
     return uploaded.badRows;
   }
 
-  /** The table times Q, [rows + 1, K]. */
-  rotated(table: TableVersion, basis: GramBasis): Tensor2D {
+  /** The table as it is, to gather rows from. */
+  source(table: TableVersion): FactorSource {
+    return this.#isGatheredOnHost
+      ? hostSource(this.#tf, table.data, table.rows, table.factors)
+      : deviceSource(this.#tf, this.plain(table));
+  }
+
+  /** The table times Q, to gather rows from. */
+  rotated(table: TableVersion, basis: GramBasis): FactorSource {
     const uploaded = this.#current(table);
-    if (uploaded.rotated?.basis === basis) return uploaded.rotated.tensor;
-    uploaded.rotated?.tensor.dispose();
-    uploaded.rotated = { basis, tensor: this.#rotate(table, uploaded, basis) };
-    return uploaded.rotated.tensor;
+    if (uploaded.rotated?.basis === basis) return uploaded.rotated.source;
+    uploaded.rotated?.source.dispose();
+    uploaded.rotated = { basis, source: this.#rotate(table, uploaded, basis) };
+    return uploaded.rotated.source;
   }
 
   /** The eigenbasis of a Gram; kept until another one comes. @param gram finite. */
@@ -73,7 +86,7 @@ export class TfjsTables {
     const uploaded = this.#uploaded.get(id);
     this.#uploaded.delete(id);
     uploaded?.plain?.dispose();
-    uploaded?.rotated?.tensor.dispose();
+    uploaded?.rotated?.source.dispose();
   }
 
   dispose(): void {
@@ -90,10 +103,27 @@ export class TfjsTables {
     return made;
   }
 
-  #rotate(table: TableVersion, uploaded: Uploaded, basis: GramBasis): Tensor2D {
+  #rotate(table: TableVersion, uploaded: Uploaded, { rotation }: GramBasis): FactorSource {
+    const tf = this.#tf;
+    const { rows, factors } = table;
+    if (this.#isGatheredOnHost) return hostSource(tf, this.#rotateOnHost(table, rotation), rows, factors);
     const plain = uploaded.plain ?? this.#upload(withZeroRow(table), table);
-    const rotated = this.#tf.keep(this.#tf.matMul<Tensor2D>(plain, basis.rotation));
+    const rotated = tf.keep(tf.matMul<Tensor2D>(plain, rotation));
     if (uploaded.plain === undefined) plain.dispose();
+    return deviceSource(tf, rotated);
+  }
+
+  /** Chunk by chunk, so that the provider never holds the table as a whole. */
+  #rotateOnHost({ data, rows, factors }: TableVersion, rotation: Tensor2D): Float32Array {
+    const tf = this.#tf;
+    const rotated = new Float32Array(rows * factors);
+    for (let row = 0; row < rows; row += ROTATED_ROWS) {
+      const count = Math.min(ROTATED_ROWS, rows - row);
+      const part = Float32Array.from(data.subarray(row * factors, (row + count) * factors));
+      const product = tf.tidy(() => tf.matMul(tf.tensor2d(part, [count, factors]), rotation));
+      rotated.set(product.dataSync<'float32'>(), row * factors);
+      product.dispose();
+    }
     return rotated;
   }
 
@@ -106,7 +136,7 @@ export class TfjsTables {
     this.#basis?.rotation.dispose();
     this.#basis = undefined;
     for (const uploaded of this.#uploaded.values()) {
-      uploaded.rotated?.tensor.dispose();
+      uploaded.rotated?.source.dispose();
       uploaded.rotated = undefined;
     }
   }
