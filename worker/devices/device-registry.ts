@@ -5,10 +5,16 @@ import { chooseAmong, type DeviceChoice, type DeviceRequest } from './choose-dev
 import { deviceNames } from './device-names.js';
 import { nativeDevice } from './native.js';
 import { portableDevice } from './portable.js';
+import { tfjsDevice } from './tfjs.js';
 import { webgpuDevice } from './webgpu.js';
 
 /** Fastest first, as a rule; `auto` measures those that work. */
-export const DEVICE_FACTORIES: readonly DeviceFactory[] = [nativeDevice, webgpuDevice, portableDevice];
+export const DEVICE_FACTORIES: readonly DeviceFactory[] = [
+  nativeDevice,
+  webgpuDevice,
+  tfjsDevice,
+  portableDevice,
+];
 
 /** Names that `--device` takes. */
 export const DEVICE_NAMES: readonly string[] = deviceNames(DEVICE_FACTORIES);
