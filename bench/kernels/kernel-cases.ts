@@ -47,8 +47,11 @@ const OBJECTIVE: IalsObjective = {
 const CG_STEPS = 3;
 const SUBSPACE = 32;
 const TOP_N = 20;
-/** Pairs scored for each query. */
+/** Queries whose pairs are scored together, and pairs of each. */
+const QUERIES = 4096;
 const PAIRS = 100;
+/** Rows whose Gram is computed: a large block of a run. */
+const BLOCK_ROWS = 16_384;
 
 export async function kernelCases(
   device: ComputeDevice,
@@ -84,7 +87,7 @@ async function solveCases(device: ComputeDevice, data: KernelData, factors: numb
   const oneStep = { name: 'cg', cgSteps: 1, block: SUBSPACE } as const;
   const light = blockOf(data, factors, oneStep);
   const lossless = task(light, 'cg', 1);
-  const empty = emptyRows(Math.ceil(data.flopsTarget / (factors * (factors + 1))), data.users.cols);
+  const empty = emptyRows(BLOCK_ROWS, data.users.cols);
   const emptyTask = task(empty, 'cholesky');
   const single = task(csrSlice(data.users, data.typicalUser, data.typicalUser + 1), 'cholesky');
   return [
@@ -126,7 +129,7 @@ async function rankCases(device: ComputeDevice, data: KernelData, factors: numbe
   const count = Math.min(data.users.rows, Math.max(1, Math.ceil(data.flopsTarget / (2 * cols * factors))));
   const queries = randomRows(count, factors);
   const exclude = csrSlice(data.users, 0, count);
-  const pairs = randomPairs(Math.ceil(data.flopsTarget / (2 * PAIRS * factors)), cols);
+  const pairs = randomPairs(QUERIES, cols);
   const pairQueries = randomRows(pairs.rows, factors);
   return [
     {
