@@ -12,7 +12,7 @@ export interface TfjsLimits {
   readonly isGatheredOnHost: boolean;
 }
 
-/** Measured on two cores of a server: see docs/gpu.md. */
+/** `cpu`, `wasm` and `node` by measurement on two cores; the GPUs' are estimates, none was at hand. */
 export function tfjsLimits({ provider, info }: TfjsBackend): TfjsLimits {
   switch (provider) {
     case 'node-gpu':
