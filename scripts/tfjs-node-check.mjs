@@ -12,7 +12,7 @@ import path from 'node:path';
 import { build, root, say } from './setup.mjs';
 
 const TFJS_VERSION = '4.22.0';
-/** The first wheel whose libraries stand alone: it has libtensorflow_cc, with the C API in it. */
+/** A wheel whose libraries stand alone: it has libtensorflow_cc, with the C API in it. */
 const TENSORFLOW_VERSION = '2.12.1';
 /** Node-API 8 is in every Node from 12.22, 14.17 and 16 on; the package looks for its addon under that number. */
 const NAPI_VERSION = 8;
