@@ -21,6 +21,19 @@ export interface ClusterWorker {
   leave(): Promise<void>;
 }
 
+export interface AddedWorker {
+  threads?: number;
+  name?: string;
+  transfer?: 'auto' | 'grpc';
+}
+
+export interface Fleet {
+  workers: number;
+  threads?: number;
+  /** How rows travel; `mixed`: every other worker's over gRPC. @default `auto` */
+  transfer?: 'auto' | 'grpc' | 'mixed';
+}
+
 export class TrainingCluster {
   readonly coordinator: Coordinator;
   readonly #folder: string;
@@ -43,7 +56,7 @@ export class TrainingCluster {
     return new TrainingCluster(coordinator, folder);
   }
 
-  addWorker({ threads = 1, name }: { threads?: number; name?: string } = {}): ClusterWorker {
+  addWorker({ threads = 1, name, transfer }: AddedWorker = {}): ClusterWorker {
     const stop = new AbortController();
     this.#count++;
     const done = runWorker({
@@ -55,6 +68,7 @@ export class TrainingCluster {
       cacheDir: path.join(this.#folder, 'cache'),
       log: quietLog,
       signal: stop.signal,
+      transfer,
       reconnectForMs: 5000,
     });
     done.catch(() => {});
@@ -86,10 +100,13 @@ export class TrainingCluster {
   /** Trains to the end on so many workers, which leave afterwards. */
   async train(
     run: { dataset: string; runDir: string; settings?: Record<string, unknown>; test?: string },
-    fleet: { workers: number; threads?: number },
+    fleet: Fleet,
   ): Promise<{ result: TrainResult; model: LoadedModel }> {
     const runId = await this.submit({ ...run, expectedWorkers: fleet.workers });
-    const workers = Array.from({ length: fleet.workers }, () => this.addWorker({ threads: fleet.threads }));
+    const workers = Array.from({ length: fleet.workers }, (_, n) => {
+      const transfer = fleet.transfer === 'mixed' ? (n % 2 === 0 ? 'auto' : 'grpc') : fleet.transfer;
+      return this.addWorker({ threads: fleet.threads, transfer });
+    });
     const result = await this.coordinator.result(runId);
     await Promise.all(workers.map((worker) => worker.leave()));
     return { result, model: await openModel(run.runDir) };
