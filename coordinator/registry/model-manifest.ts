@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { sha256 } from '../../common/checksums.js';
 import { CorruptError, StateError } from '../../common/errors.js';
+import type { DeviceFacts } from '../../models/device-facts.js';
 import { parseRunConfig, type RunConfig } from '../plan/run-config.js';
 import type { FileFacts } from './safetensors.js';
 
@@ -27,7 +28,8 @@ export interface ModelManifest {
   synthetic: boolean;
   config: RunConfig;
   counts: { users: number; items: number; interactions: number; factors: number };
-  lineage: { runId: string; datasetFingerprint: string };
+  /** `devices`: what it was trained on, each different one once; not known of models of earlier versions. */
+  lineage: { runId: string; datasetFingerprint: string; devices?: DeviceFacts[] };
   /** Of the evaluation, when the run had test data. */
   metrics?: Record<string, unknown>;
   /** Every file of the folder but model.json. */
@@ -44,7 +46,11 @@ const schema = z.strictObject({
   synthetic: z.boolean(),
   config: z.record(z.string(), z.unknown()),
   counts: z.strictObject({ users: count, items: count, interactions: count, factors: z.int().min(1) }),
-  lineage: z.strictObject({ runId: z.string(), datasetFingerprint: z.string() }),
+  lineage: z.strictObject({
+    runId: z.string(),
+    datasetFingerprint: z.string(),
+    devices: z.array(z.record(z.string(), z.unknown())).optional(),
+  }),
   metrics: z.record(z.string(), z.unknown()).optional(),
   files: z.strictObject({
     [MODEL_FILES.factors]: facts,

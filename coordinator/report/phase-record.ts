@@ -1,4 +1,5 @@
 import type { Side } from '../../models/csr.js';
+import type { DeviceFacts } from '../../models/device-facts.js';
 
 /** One completed phase; times in milliseconds since the start of the run. */
 export interface PhaseRecord {
@@ -12,6 +13,8 @@ export interface PhaseRecord {
   /** The objective after the phase, where it was computed. */
   loss?: number;
   blocks: BlockRecord[];
+  /** Each different device that solved blocks; absent in records of versions that did not keep it. */
+  devices?: DeviceFacts[];
 }
 
 /** One block as the worker whose result counted computed it. */

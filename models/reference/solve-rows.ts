@@ -107,6 +107,27 @@ export function backwardError(system: DenseSystem, x: ArrayLike<number>): number
   return scale === 0 ? 0 : norm(residual) / scale;
 }
 
+/** Condition of A in the 2-norm, from below, by a few steps of the power method on A and on its inverse. */
+export function conditionOf(system: DenseSystem): number {
+  const n = system.b.length;
+  const times = (x: Float64Array): Float64Array =>
+    x.map((_, r) => x.reduce((sum, value, c) => sum + system.a[r * n + c]! * value, 0));
+  const inverseTimes = (x: Float64Array): Float64Array => gaussianElimination({ a: system.a, b: x });
+  return growth(times, n) * growth(inverseTimes, n);
+}
+
+/** How much a map stretches a vector that it was applied to before. */
+function growth(map: (x: Float64Array) => Float64Array, n: number): number {
+  let x: Float64Array = Float64Array.from({ length: n }, (_, k) => 1 + 0.1 * Math.sin(k));
+  let stretch = 0;
+  for (let step = 0; step < 12; step++) {
+    const length = norm(x);
+    x = map(x.map((value) => value / length));
+    stretch = norm(x);
+  }
+  return stretch;
+}
+
 function norm(values: ArrayLike<number>): number {
   let square = 0;
   for (let i = 0; i < values.length; i++) square += values[i]! ** 2;
