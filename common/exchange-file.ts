@@ -85,17 +85,22 @@ export class ExchangeFile {
     }
   }
 
-  /** Fills `out`. @throws {CorruptError} `STOA_CHECKSUM`: the file ends before. */
+  /** Fills `out`. @throws {CorruptError} `STOA_CHECKSUM`: the file ends before, or is closed. */
   read(at: number, out: Uint8Array): void {
     for (let done = 0; done < out.length; ) {
-      const got = readSync(this.#descriptor, out, done, out.length - done, START + at + done);
+      const got = this.#isClosed
+        ? 0
+        : readSync(this.#descriptor, out, done, out.length - done, START + at + done);
       if (got === 0)
         throw new CorruptError('STOA_CHECKSUM', 'an exchange file ends before what it should hold');
       done += got;
     }
   }
 
+  /** Safe to call twice. */
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     closeSync(this.#descriptor);
   }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { sha256, sha256File } from '../common/checksums.js';
 import { assert, CorruptError, NotFoundError } from '../common/errors.js';
 import { sharedBytes, sharedFloat32, sharedInt32 } from '../common/shared-memory.js';
+import { Slots } from '../common/slots.js';
 import type { Csr, Side } from '../models/csr.js';
 import { transpose } from './csr/transpose.js';
 import { decodeDictionary } from './dictionary-file.js';
@@ -44,6 +45,9 @@ export class Dataset {
   readonly manifestBytes: Uint8Array;
   /** SHA-256 of manifest.json, which names the SHA-256 of every other file: equal means equal data. */
   readonly fingerprint: string;
+  /** One file at a time is read into memory that is used again: what it would leave behind is as large as the data. */
+  readonly #reading = new Slots(1);
+  #scratch = sharedBytes(0);
 
   constructor(dir: string, manifestBytes: Uint8Array) {
     this.dir = dir;
@@ -58,6 +62,19 @@ export class Dataset {
     assert(entry !== undefined, `${this.dir} has no ${side} shard ${index}`);
     const bytes = await this.readShared(entry.file);
     return parseShard(bytes, entry, side, index, this.manifest, this.dir);
+  }
+
+  /** One shard without times, in memory of its own that is no larger than its rows: for who keeps it. */
+  async loadRows(side: Side, index: number): Promise<CsrShard> {
+    return this.#withRows(side, index, ({ csr, ...shard }) => {
+      const ptr = sharedInt32(csr.ptr.length);
+      ptr.set(csr.ptr);
+      const idx = sharedInt32(csr.idx.length);
+      idx.set(csr.idx);
+      const values = csr.values && sharedFloat32(csr.values.length);
+      values?.set(csr.values!);
+      return { ...shard, csr: { ...csr, ptr, idx, values } };
+    });
   }
 
   /** All rows of a side over SharedArrayBuffers. Memory: 4 bytes an interaction and 4 more with values. */
@@ -82,8 +99,9 @@ export class Dataset {
   async rowCounts(side: Side): Promise<Int32Array> {
     const counts = sharedInt32(this.manifest[side]);
     for (let index = 0; index < this.manifest.shards[side].length; index++) {
-      const { rowStart, csr } = await this.loadShard(side, index);
-      for (let row = 0; row < csr.rows; row++) counts[rowStart + row] = csr.ptr[row + 1]! - csr.ptr[row]!;
+      await this.#withRows(side, index, ({ rowStart, csr }) => {
+        for (let row = 0; row < csr.rows; row++) counts[rowStart + row] = csr.ptr[row + 1]! - csr.ptr[row]!;
+      });
     }
     return counts;
   }
@@ -117,16 +135,31 @@ export class Dataset {
     const times = wantTimes ? new Float64Array(new SharedArrayBuffer(manifest.interactions * 8)) : undefined;
     let base = 0;
     for (let index = 0; index < manifest.shards[side].length; index++) {
-      const shard = await this.loadShard(side, index);
-      for (let row = 0; row < shard.csr.rows; row++) ptr[shard.rowStart + row] = base + shard.csr.ptr[row]!;
-      idx.set(shard.csr.idx, base);
-      if (shard.csr.values !== undefined) values?.set(shard.csr.values, base);
-      if (shard.times !== undefined) times?.set(shard.times, base);
-      base += shard.csr.idx.length;
+      const take = (shard: CsrShard): void => {
+        for (let row = 0; row < shard.csr.rows; row++) ptr[shard.rowStart + row] = base + shard.csr.ptr[row]!;
+        idx.set(shard.csr.idx, base);
+        if (shard.csr.values !== undefined) values?.set(shard.csr.values, base);
+        if (shard.times !== undefined) times?.set(shard.times, base);
+        base += shard.csr.idx.length;
+      };
+      if (wantTimes) take(await this.loadShard(side, index));
+      else await this.#withRows(side, index, take);
     }
     ptr[rows] = base;
     const cols = side === 'users' ? manifest.items : manifest.users;
     return { csr: { rows, cols, ptr, idx, values }, times };
+  }
+
+  /** Reads a shard without times into memory that is used again: `use` must keep nothing of it. */
+  #withRows<T>(side: Side, index: number, use: (shard: CsrShard) => T): Promise<T> {
+    return this.#reading.hold(async () => {
+      const entry = this.manifest.shards[side][index];
+      assert(entry !== undefined, `${this.dir} has no ${side} shard ${index}`);
+      const { bytes: size } = this.manifest.files[entry.file]!;
+      if (this.#scratch.length < size) this.#scratch = sharedBytes(size);
+      const bytes = await this.readShared(entry.file, this.#scratch);
+      return use(parseShard(bytes, entry, side, index, this.manifest, this.dir, { withTimes: false }));
+    });
   }
 
   private async dictionary(file: string) {
@@ -135,11 +168,13 @@ export class Dataset {
     return decodeDictionary(bytes);
   }
 
-  private async readShared(file: string): Promise<Uint8Array> {
+  /** A file's bytes, in `into` where they fit there. */
+  private async readShared(file: string, into?: Uint8Array): Promise<Uint8Array> {
     const full = path.join(this.dir, file);
     const handle = await open(full).catch(rethrowMissing(full));
     try {
-      const bytes = sharedBytes((await handle.stat()).size);
+      const { size } = await handle.stat();
+      const bytes = into !== undefined && size <= into.length ? into.subarray(0, size) : sharedBytes(size);
       let filled = 0;
       while (filled < bytes.length) {
         const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, filled);

@@ -85,6 +85,7 @@ function listColumn(name: string, valueOffsets: Int32Array, child: Data): Column
  * Reads a shard from the bytes of its file, without a copy when they lie over a SharedArrayBuffer.
  *
  * @param dir the dataset's folder, for messages.
+ * @param options.withTimes false: times are left out, and the memory that they would take. @default true
  * @throws {CorruptError} `STOA_TORN`, `STOA_CHECKSUM`: the bytes are not those of the manifest.
  */
 export function parseShard(
@@ -94,11 +95,12 @@ export function parseShard(
   index: number,
   manifest: DatasetManifest,
   dir?: string,
+  { withTimes = true }: { withTimes?: boolean } = {},
 ): CsrShard {
   const where = dir === undefined ? entry.file : `${dir}/${entry.file}`;
   checkFile(bytes, entry.file, manifest, where);
   const rows = entry.rowEnd - entry.rowStart;
-  const columns = readColumns(toShared(bytes), side, rows);
+  const columns = readColumns(toShared(bytes), side, rows, withTimes);
   if (columns === null) throw damaged(where, 'is not a shard of this dataset');
   const cols = side === 'users' ? manifest.items : manifest.users;
   const { times, ...csr } = columns;
@@ -150,7 +152,7 @@ interface ShardColumns {
   times?: Float64Array;
 }
 
-function readColumns(bytes: Uint8Array, side: Side, rows: number): ShardColumns | null {
+function readColumns(bytes: Uint8Array, side: Side, rows: number, withTimes: boolean): ShardColumns | null {
   const table: Table = tableFromIPC(bytes);
   const batch = table.batches[0];
   if (table.batches.length !== 1 || batch === undefined || batch.numRows !== rows) return null;
@@ -163,7 +165,7 @@ function readColumns(bytes: Uint8Array, side: Side, rows: number): ShardColumns 
   const ptr = (indexes.valueOffsets as Int32Array).subarray(0, rows + 1);
   // Arrow pads buffers to 8 bytes, so the arrays may be longer than what is in them.
   const entriesOf = (name: string) => lists.get(name)?.children[0]?.values.subarray(0, ptr[rows]);
-  const times = entriesOf('times') as TimeColumn | undefined;
+  const times = withTimes ? (entriesOf('times') as TimeColumn | undefined) : undefined;
   return {
     ptr,
     idx: entriesOf(otherName(side)) as Int32Array,

@@ -37,7 +37,7 @@ export async function openSource(
   if (isLoopback(link.address.host)) {
     const dataset = await openDataset(spec.datasetPath).catch(() => undefined);
     if (dataset?.fingerprint === spec.datasetFingerprint) {
-      return { fingerprint: dataset.fingerprint, loadShard: (side, index) => dataset.loadShard(side, index) };
+      return { fingerprint: dataset.fingerprint, loadShard: (side, index) => dataset.loadRows(side, index) };
     }
   }
   if (sha256(spec.manifest) !== spec.datasetFingerprint) {

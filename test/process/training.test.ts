@@ -55,15 +55,15 @@ const CONFIGURATIONS = {
 };
 
 describe.each(Object.entries(CONFIGURATIONS))('%s', (_name, configuration) => {
-  it('gives the same bytes for 1, 2, 3 and 5 workers with 1 or 2 threads', async () => {
+  it('gives the same bytes for 1, 2, 3 and 5 workers with 1 or 2 threads, however rows travel', async () => {
     const settings = { 'ials.factors': 13, 'train.epochs': 3, 'train.seed': 5, ...configuration };
     const fleets = [
       { workers: 1, threads: 1 },
-      { workers: 1, threads: 2 },
-      { workers: 2, threads: 1 },
-      { workers: 3, threads: 1 },
-      { workers: 5, threads: 2 },
-    ];
+      { workers: 1, threads: 2, transfer: 'grpc' },
+      { workers: 2, threads: 1, transfer: 'auto' },
+      { workers: 3, threads: 1, transfer: 'grpc' },
+      { workers: 5, threads: 2, transfer: 'mixed' },
+    ] as const;
     const fingerprints: string[] = [];
     for (const fleet of fleets) {
       const { result, model } = await cluster.train({ dataset, runDir: runDir(), settings }, fleet);

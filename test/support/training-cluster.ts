@@ -15,7 +15,8 @@ import { runWorker, type WorkerOptions } from '../../worker/worker.js';
 
 export const quietLog: Logger = pino({ level: process.env['STOA_TEST_LOG'] ?? 'silent' });
 
-export interface ClusterWorkerOptions extends Partial<Pick<WorkerOptions, 'device' | 'openDevice' | 'log'>> {
+export interface ClusterWorkerOptions
+  extends Partial<Pick<WorkerOptions, 'device' | 'openDevice' | 'log' | 'transfer'>> {
   threads?: number;
   name?: string;
 }
@@ -24,6 +25,13 @@ export interface ClusterWorker {
   /** Resolves when the worker has left. */
   done: Promise<void>;
   leave(): Promise<void>;
+}
+
+export interface Fleet {
+  workers: number;
+  threads?: number;
+  /** How rows travel; `mixed`: every other worker's over gRPC. @default `auto` */
+  transfer?: 'auto' | 'grpc' | 'mixed';
 }
 
 export class TrainingCluster {
@@ -48,7 +56,7 @@ export class TrainingCluster {
     return new TrainingCluster(coordinator, folder);
   }
 
-  addWorker({ threads = 1, name, ...more }: ClusterWorkerOptions = {}): ClusterWorker {
+  addWorker({ threads = 1, name, transfer, ...more }: ClusterWorkerOptions = {}): ClusterWorker {
     const stop = new AbortController();
     this.#count++;
     const done = runWorker({
@@ -61,6 +69,7 @@ export class TrainingCluster {
       cacheDir: path.join(this.#folder, 'cache'),
       log: more.log ?? quietLog,
       signal: stop.signal,
+      transfer,
       reconnectForMs: 5000,
     });
     done.catch(() => {});
@@ -92,10 +101,13 @@ export class TrainingCluster {
   /** Trains to the end on so many workers, which leave afterwards. */
   async train(
     run: { dataset: string; runDir: string; settings?: Record<string, unknown>; test?: string },
-    fleet: { workers: number; threads?: number },
+    fleet: Fleet,
   ): Promise<{ result: TrainResult; model: LoadedModel }> {
     const runId = await this.submit({ ...run, expectedWorkers: fleet.workers });
-    const workers = Array.from({ length: fleet.workers }, () => this.addWorker({ threads: fleet.threads }));
+    const workers = Array.from({ length: fleet.workers }, (_, n) => {
+      const transfer = fleet.transfer === 'mixed' ? (n % 2 === 0 ? 'auto' : 'grpc') : fleet.transfer;
+      return this.addWorker({ threads: fleet.threads, transfer });
+    });
     const result = await this.coordinator.result(runId);
     await Promise.all(workers.map((worker) => worker.leave()));
     return { result, model: await openModel(run.runDir) };
