@@ -1,11 +1,16 @@
 import { DeviceError, UsageError } from '../../common/errors.js';
 import { suggestion } from '../../common/nearest.js';
-import type { ComputeDevice, DeviceFactory } from '../../models/device.js';
+import type { ComputeDevice, DeviceFactory, DeviceKind } from '../../models/device.js';
 import { nativeDevice } from './native.js';
 import { portableDevice } from './portable.js';
 
 /** Devices of this build, fastest first: the order in which `auto` tries them. */
 const FACTORIES: readonly DeviceFactory[] = [nativeDevice, portableDevice];
+
+/** What it costs to have come to a device because those before it do not work. */
+const SLOWER: Partial<Record<DeviceKind, string>> = {
+  portable: 'the portable device computes instead, about 20 times slower',
+};
 
 /** Names that `--device` takes. */
 export const DEVICE_NAMES: readonly string[] = ['auto', ...FACTORIES.map((factory) => factory.kind)];
@@ -45,7 +50,11 @@ export async function openDevice(name: string, options: { threads: number }): Pr
   for (const factory of FACTORIES) {
     if (name !== 'auto' && factory.kind !== name) continue;
     const probe = await factory.probe();
-    if (probe.ok) return factory.open(options);
+    if (probe.ok) {
+      // Nobody should wonder why a run is slow.
+      if (failures.length > 0) console.error(`stoa: ${failures.join('; ')}; ${SLOWER[factory.kind] ?? ''}`);
+      return factory.open(options);
+    }
     failures.push(`device "${factory.kind}" does not work here: ${probe.reason}; ${probe.remedy}`);
   }
   throw new DeviceError('STOA_DEVICE', failures.join('; '));
