@@ -61,7 +61,7 @@ function solveArguments({ rows, ptr, idx, values, gram, prior }, factors, solver
   };
 }
 
-function rankArguments({ rows, ptr, idx, prior }, _factors) {
+function rankArguments({ rows, ptr, idx, prior }) {
   const n = 1 + int(40);
   return {
     queries: prior,
@@ -102,7 +102,7 @@ async function work(isa) {
           `${isa}: solver ${solver} fails: ${[kind, row, detail, factors, task.values !== undefined, task.prior !== undefined, task.isHalf, task.out[factors]]}`,
         );
     }
-    await addon.topN(device, table, rankArguments(made, factors)).done;
+    await addon.topN(device, table, rankArguments(made)).done;
     await addon.score(device, table, scoreArguments(made)).done;
     const data = new Float32Array(cols * factors);
     addon.readTable(table, { rowStart: 0, count: cols, data });
@@ -155,8 +155,7 @@ function nasty(was) {
       },
     ),
   ];
-  if (typeof was?.slice !== 'function' || !(was.length > 0) || next() < 0.6)
-    return choices[int(choices.length)];
+  if (!ArrayBuffer.isView(was) || !(was.length > 0) || next() < 0.6) return choices[int(choices.length)];
   const bent = was.slice();
   const wild = [Number.NaN, Infinity, -Infinity, 3e38, -1, 1e9, -2147483648, 2147483647, 1e-45];
   for (let i = 0; i < 3 && bent.length > 0; i++) bent[int(bent.length)] = wild[int(wild.length)];
@@ -206,7 +205,7 @@ async function abuse() {
     const one = () => devices[int(devices.length)];
     const other = () => tables[int(tables.length)];
     await attempt(() => addon.solveBlock(one(), other(), bend(solveArguments(made, factors, int(3)))));
-    await attempt(() => addon.topN(one(), other(), bend(rankArguments(made, factors))));
+    await attempt(() => addon.topN(one(), other(), bend(rankArguments(made))));
     await attempt(() => addon.score(one(), other(), bend(scoreArguments(made))));
     await attempt(() =>
       addon.writeTable(other(), bend({ rowStart: int(12), count: int(12), data: made.fixed })),
