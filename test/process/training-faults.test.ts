@@ -61,6 +61,9 @@ function startWorker(name: string): StoaProcess {
     name,
     '--threads',
     '1',
+    // As the reference, whose bits are expected; and slow enough to be hit in the middle of a phase.
+    '--device',
+    'portable',
     '--cache',
     path.join(folder, 'cache'),
   ]);
