@@ -30,16 +30,17 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'ials.alpha0': 'α₀, weight of the pairs that were not seen (ials)',
   'ials.alpha': 'α, scale of the values',
   'ials.nu': 'ν, how the penalty grows with the count; 0 to 1 (ials)',
-  'ials.solver': 'cholesky (exact) or cg (a few steps, faster)',
+  'ials.solver': 'cholesky (exact), cg (a few steps, faster) or ials++ (blocks of dimensions, each exact)',
   'ials.cg_steps': 'steps of cg for each row',
-  'ials.block': 'dimensions of a block of ials++',
+  'ials.block': 'dimensions of a block of ials++; K or more is exact',
+  'ials.gather': 'precision in which rows of the other side are read: f32 or f16',
   'ials.init_stddev': 'spread of the initial factors',
   'train.epochs': 'passes: users from items, then items from users',
   'train.seed': 'seed of the initial factors',
   'train.loss': 'compute the loss after every phase: true or false',
   'train.sync': 'phases: all workers finish a side before the next',
   'train.staleness': 'clocks that a read may be behind; 0 with phases',
-  'train.checkpoint_epochs': 'epochs between checkpoints; 0: only when stopped',
+  'train.checkpoint_epochs': 'least epochs between checkpoints; 0: only when stopped',
 };
 
 export function addSettingFlags(command: Command): void {

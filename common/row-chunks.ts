@@ -9,9 +9,19 @@ assert(new Uint8Array(new Uint16Array([1]).buffer)[0] === 1, 'Stoa runs on littl
 /** Most bytes of rows in one message: large enough for full speed, small enough that other calls get through. */
 export const CHUNK_BYTES_MAX = 512 * 1024;
 
+/** Most bytes of rows that one message says of an exchange file: a millisecond of copying and checking. */
+const EXCHANGE_BYTES_MAX = 4 << 20;
+
 export interface EncodedRows {
   rowStart: number;
   rows: Buffer;
+  crc32c: number;
+}
+
+/** A chunk whose rows stand in the exchange file. */
+export interface ExchangedRows {
+  rowStart: number;
+  exchangedRows: number;
   crc32c: number;
 }
 
@@ -20,11 +30,28 @@ export function rowsPerChunk(factors: number): number {
   return Math.max(1, Math.floor(CHUNK_BYTES_MAX / (4 * factors)));
 }
 
+/** Rows of a chunk that goes through an exchange file, at least 1. */
+export function rowsPerExchange(factors: number): number {
+  return Math.max(1, Math.floor(EXCHANGE_BYTES_MAX / (4 * factors)));
+}
+
+/** What a message says of whole rows that were written into the exchange file. */
+export function describeRows(rows: Float32Array, rowStart: number, factors: number): ExchangedRows {
+  return { rowStart, exchangedRows: rows.length / factors, crc32c: crc32c(bytesOf(rows)) };
+}
+
+/** Checks rows that were read from an exchange file. @throws {CorruptError} `STOA_CHECKSUM`. */
+export function checkRows(rows: Float32Array, chunk: { rowStart: number; crc32c: number }): void {
+  checkBytes(bytesOf(rows), chunk.crc32c, `rows from ${chunk.rowStart}`);
+}
+
 /** Whole rows as a message. The bytes are a view of `rows`: send them before the rows change. */
 export function encodeRows(rows: Float32Array, rowStart: number): EncodedRows {
   const bytes = bytesOf(rows);
   return { rowStart, rows: bytes, crc32c: crc32c(bytes) };
 }
+
+type MessageRows = Pick<RowsChunk__Output, 'rowStart' | 'rows' | 'crc32c'>;
 
 /**
  * Rows of a message.
@@ -33,7 +60,7 @@ export function encodeRows(rows: Float32Array, rowStart: number): EncodedRows {
  * @returns the part of `out` that was written.
  * @throws {CorruptError} `STOA_CHECKSUM`; @throws {ShapeError} not whole rows, or more than `out` has room for.
  */
-export function decodeRows(chunk: RowsChunk__Output, factors: number, out?: Float32Array): Float32Array {
+export function decodeRows(chunk: MessageRows, factors: number, out?: Float32Array): Float32Array {
   checkBytes(chunk.rows, chunk.crc32c, `rows from ${chunk.rowStart}`);
   if (chunk.rows.length === 0 || chunk.rows.length % (4 * factors) !== 0) {
     throw new ShapeError(

@@ -12,6 +12,7 @@ import { services } from '../common/grpc-services.js';
 import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunStatus.js';
 import { type GrpcServer, type GrpcServiceEntry, startGrpcServer } from './grpc-server.js';
 import type { MetricsServer } from './metrics-server.js';
+import { Exchanges } from './parameters/exchanges.js';
 import { parametersService } from './parameters/parameters-service.js';
 import type { RunConfig } from './plan/run-config.js';
 import { Registry } from './registry/registry.js';
@@ -118,6 +119,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
 
 interface Parts {
   host: ScheduleHost;
+  exchanges: Exchanges;
+  observer: TrainingMetrics;
   runs: Runs;
   runsDir: string;
   datasets: DatasetStore;
@@ -141,7 +144,18 @@ async function composeParts({
   const registry = await Registry.open(stateDir);
   const serving = new ServingHost();
   const observer = new TrainingMetrics(serving.metrics.registry, () => host.schedule.sessionCount);
-  const host = new ScheduleHost({ clock, log, timing, observer });
+  const exchanges = new Exchanges();
+  const host = new ScheduleHost({
+    clock,
+    log,
+    timing,
+    observer: {
+      leased: (leases) => observer.leased(leases),
+      settled: (disposition) => observer.settled(disposition),
+      expired: () => observer.expired(),
+      sessionEnded: (sessionId) => exchanges.close(sessionId),
+    },
+  });
   const runs = new Runs({
     host,
     clock,
@@ -159,7 +173,7 @@ async function composeParts({
     (model) => model && serving.swap(model),
     (error: unknown) => log.error({ err: error }, `the promoted model is not served: ${messageOf(error)}`),
   );
-  return { host, runs, runsDir, datasets, registry, serving };
+  return { host, exchanges, observer, runs, runsDir, datasets, registry, serving };
 }
 
 async function startServers(
@@ -184,7 +198,8 @@ async function startServers(
 }
 
 function trainingEntries(parts: Parts, log: Logger): GrpcServiceEntry[] {
-  const { runs, host, datasets, registry, serving, runsDir } = parts;
+  const { runs, host, exchanges, observer, datasets, registry, serving, runsDir } = parts;
+  const moved = observer.rowsMoved.bind(observer);
   const models = { registry, serve: serving.swap.bind(serving) };
   return [
     {
@@ -195,12 +210,12 @@ function trainingEntries(parts: Parts, log: Logger): GrpcServiceEntry[] {
     {
       name: 'stoa.training.v1.WorkerService',
       definition: services.training.v1.WorkerService.service,
-      implementation: { ...workerService(runs, host, log) },
+      implementation: { ...workerService(runs, host, exchanges, log) },
     },
     {
       name: 'stoa.parameters.v1.ParametersService',
       definition: services.parameters.v1.ParametersService.service,
-      implementation: { ...parametersService(parameterHost(runs, host), log) },
+      implementation: { ...parametersService(parameterHost(runs, host, { exchanges, moved }), log) },
     },
   ];
 }
@@ -210,6 +225,7 @@ async function closeParts(parts: Parts): Promise<void> {
   await within(parts.runs.close(), SHUTDOWN_MS - CALLS_MS - 1000);
   parts.host.close();
   await Promise.all([parts.grpc?.close(CALLS_MS), parts.rest?.close(CALLS_MS), parts.metrics?.close()]);
+  parts.exchanges.closeAll();
   await parts.serving.close();
 }
 

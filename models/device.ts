@@ -6,6 +6,8 @@ import type { Csr } from './csr.js';
 
 export type DeviceKind = 'portable' | 'native' | 'webgpu' | 'tfjs';
 export type SolverName = 'cholesky' | 'cg' | 'ials++';
+/** Precision of the copy of the fixed side that rows are gathered from. */
+export type GatherPrecision = 'f32' | 'f16';
 
 /** The objective of iALS, with its penalty; see models/ials/objective.ts for the equations. */
 export interface IalsObjective {
@@ -26,8 +28,13 @@ export interface SolverOptions {
   readonly name: SolverName;
   /** Steps of conjugate gradients, >= 1. */
   readonly cgSteps: number;
-  /** Dimensions of an iALS++ block, 1 to K. */
+  /** Dimensions of an iALS++ block, >= 1; more than K means K. */
   readonly block: number;
+  /**
+   * Precision of the copy of the fixed side that a row's entries are gathered from. The tables, the Gram and all sums
+   * stay as they are. @default f32
+   */
+  readonly gather?: GatherPrecision;
 }
 
 export interface DeviceInfo {
@@ -44,6 +51,8 @@ export interface DeviceInfo {
 
 export interface DeviceCapabilities {
   readonly solvers: ReadonlySet<SolverName>;
+  /** Values of `SolverOptions.gather`; every device has f32. */
+  readonly gathers: ReadonlySet<GatherPrecision>;
   /** Greatest K. */
   readonly factorsMax: number;
   /** Greatest n of `topN`. */
@@ -113,6 +122,16 @@ export interface TopNTask {
   readonly signal?: AbortSignal;
 }
 
+/** Scores of given pairs: for each query its own list of item rows. */
+export interface ScoreTask {
+  /** Query rows Q, f32 [queries, K], row-major. */
+  readonly queries: Float32Array;
+  readonly items: FactorTable;
+  /** One row of item rows for each query; `cols` is the number of rows of `items`. Values are not read. */
+  readonly pairs: Csr;
+  readonly signal?: AbortSignal;
+}
+
 /** Best first; equal scores by lower item row. Rows with fewer items than n are filled with -1 and -Infinity. */
 export interface TopNResult {
   /** [queries, n] item rows. */
@@ -142,6 +161,8 @@ export interface ComputeDevice {
   /** Solves the rows of one block, holding the other side fixed. */
   solveBlock(task: BlockTask): Promise<BlockResult>;
   topN(task: TopNTask): Promise<TopNResult>;
+  /** Inner products of the pairs, f32, in the order of `pairs.idx`. */
+  score(task: ScoreTask): Promise<Float32Array>;
   /** Frees threads and tables. */
   dispose(): Promise<void>;
 }

@@ -9,10 +9,12 @@ import {
   NumericError,
   StoaError,
 } from '../common/errors.js';
+import type { ExchangeFile } from '../common/exchange-file.js';
 import { sideOf } from '../common/sides.js';
 import { Slots } from '../common/slots.js';
 import { csrSlice, otherSide, type Side } from '../models/csr.js';
 import type { BlockResult, ComputeDevice } from '../models/device.js';
+import { readsPrior } from '../models/ials/reads-prior.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
 import type { CoordinatorLink } from './coordinator-link.js';
 import { pushBlock } from './push-block.js';
@@ -26,6 +28,8 @@ export interface BlockRunnerOptions {
   cacheDir: string;
   log: Logger;
   sessionId: string;
+  /** Absent: rows travel in messages. */
+  exchange?: ExchangeFile;
   /** Ends everything under way. */
   signal: AbortSignal;
   /** Gives a lease back: without a word, or with why its block failed. */
@@ -55,9 +59,14 @@ export class BlockRunner {
     this.#solving = new Slots(options.device.capabilities.blocksInFlight);
   }
 
-  /** How many more leases are worth having: what the device computes at once, and as many waiting behind. */
+  /**
+   * How many more leases to ask for: what the device computes at once, and as many waiting behind. 0 until half of them
+   * are done with, so that one request brings several.
+   */
   get room(): number {
-    return Math.max(0, 2 * this.#o.device.capabilities.blocksInFlight - this.#held.size);
+    const { blocksInFlight } = this.#o.device.capabilities;
+    const room = 2 * blocksInFlight - this.#held.size;
+    return room >= Math.ceil(blocksInFlight / 2) ? room : 0;
   }
 
   /** Resolves when a lease is done with. */
@@ -132,7 +141,8 @@ export class BlockRunner {
     const { link, sessionId } = this.#o;
     const { leaseId, runId, block, rowStart, priorClock } = lease;
     const clock = priorClock + 1;
-    const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors: run.factors, result };
+    const { factors, exchange } = run;
+    const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors, result, exchange };
     const disposition = await retryDamaged(() => pushBlock(link, pushed, signal));
     // Rows of a result that did not count may differ from those that did, on devices that are not bitwise equal.
     if (disposition === 'DISPOSITION_ACCEPTED') await run.tables[side].keep(rowStart, result.rows, clock);
@@ -184,9 +194,9 @@ export class BlockRunner {
   }
 }
 
-/** Exact solvers do not read the rows of the clock before; before the first clock, users are zero. */
+/** Before the first clock, users are zero, which is what a solver starts from without being told. */
 function needsPrior(run: RunMirror, side: Side, priorClock: number): boolean {
-  return run.solver.name !== 'cholesky' && (side === 'items' || priorClock > 0);
+  return readsPrior(run.solver, run.factors) && (side === 'items' || priorClock > 0);
 }
 
 /** A delivery that arrived damaged is sent again, twice. */

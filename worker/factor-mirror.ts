@@ -2,11 +2,13 @@
 // rows of the next; only rows that others computed are fetched.
 
 import { CorruptError } from '../common/errors.js';
-import { decodeGram, decodeRows } from '../common/row-chunks.js';
+import { checkRows, decodeGram, decodeRows } from '../common/row-chunks.js';
+import type { RowExchange } from '../common/row-exchange.js';
 import { sideName } from '../common/sides.js';
 import type { Side } from '../models/csr.js';
 import type { ComputeDevice, FactorTable } from '../models/device.js';
 import { unpackGram } from '../models/gram.js';
+import type { RowsChunk__Output } from '../proto/generated/stoa/parameters/v1/RowsChunk.js';
 import { type CoordinatorLink, PARAMETERS } from './coordinator-link.js';
 import { RowClocks, type RowRange } from './row-clocks.js';
 
@@ -24,6 +26,8 @@ export class FactorMirror {
   readonly #side: Side;
   readonly #device: ComputeDevice;
   readonly #link: CoordinatorLink;
+  readonly #sessionId: string;
+  readonly #exchange: RowExchange | undefined;
   readonly #table: FactorTable;
   readonly #clocks: RowClocks;
   #scratch = new Float32Array(0);
@@ -32,7 +36,10 @@ export class FactorMirror {
   /** Reads and writes of the table, one after another: a late pull never overwrites newer rows. */
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor({ runId, side, device, link }: MirrorOptions, table: FactorTable) {
+  private constructor(options: MirrorOptions, table: FactorTable) {
+    const { runId, side, device, link, sessionId, exchange } = options;
+    this.#sessionId = sessionId;
+    this.#exchange = exchange;
     this.#runId = runId;
     this.#side = side;
     this.#device = device;
@@ -99,14 +106,27 @@ export class FactorMirror {
 
   async #pullRanges(ranges: RowRange[], clock: number, signal: AbortSignal): Promise<void> {
     const { factors } = this.#table;
-    const request = { runId: this.#runId, side: sideName(this.#side), clock, ranges };
-    const call = this.#link.parameters.PullRows(request);
+    const side = sideName(this.#side);
+    const sessionId = this.#exchange === undefined ? '' : this.#sessionId;
+    const call = this.#link.parameters.PullRows({ runId: this.#runId, side, clock, ranges, sessionId });
     for await (const { chunk } of this.#link.stream(call, signal)) {
       if (!chunk) continue;
-      const rows = decodeRows(chunk, factors, this.#scratchFor(chunk.rows.length));
+      const rows = this.#rowsOf(chunk);
       await this.#device.write(this.#table, chunk.rowStart, rows);
       this.#clocks.set({ rowStart: chunk.rowStart, rowEnd: chunk.rowStart + rows.length / factors }, clock);
     }
+  }
+
+  #rowsOf(chunk: RowsChunk__Output): Float32Array {
+    const { factors } = this.#table;
+    if (chunk.exchangedRows === 0 || this.#exchange === undefined) {
+      return decodeRows(chunk, factors, this.#scratchFor(chunk.rows.length));
+    }
+    const length = chunk.exchangedRows * factors;
+    const rows = this.#scratchFor(4 * length).subarray(0, length);
+    this.#exchange.read('down', this.#side, chunk.rowStart, rows);
+    checkRows(rows, chunk);
+    return rows;
   }
 
   /** One buffer for all chunks: pulls follow one another, and a table is as many megabytes of garbage otherwise. */
@@ -132,4 +152,7 @@ interface MirrorOptions {
   factors: number;
   device: ComputeDevice;
   link: CoordinatorLink;
+  sessionId: string;
+  /** Absent: rows come in messages. */
+  exchange?: RowExchange;
 }

@@ -1,11 +1,13 @@
 import type { ClientWritableStream } from '@grpc/grpc-js';
 import { SystemError } from '../common/errors.js';
-import { encodeGram, encodeRows, rowsPerChunk } from '../common/row-chunks.js';
+import { describeRows, encodeGram, encodeRows, rowsPerChunk, rowsPerExchange } from '../common/row-chunks.js';
+import type { RowExchange } from '../common/row-exchange.js';
 import { sideName } from '../common/sides.js';
 import type { Side } from '../models/csr.js';
 import type { BlockResult } from '../models/device.js';
 import type { PushBlockRequest } from '../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
 import type { PushBlockResponse__Output } from '../proto/generated/stoa/parameters/v1/PushBlockResponse.js';
+import type { RowsChunk } from '../proto/generated/stoa/parameters/v1/RowsChunk.js';
 import type { CoordinatorLink } from './coordinator-link.js';
 
 /** A coordinator that takes nothing for this long is gone, or will have leased the block again. */
@@ -21,6 +23,8 @@ export interface PushedBlock {
   rowStart: number;
   factors: number;
   result: BlockResult;
+  /** Absent: rows go in messages. */
+  exchange?: RowExchange;
 }
 
 /**
@@ -48,7 +52,7 @@ export function pushBlock(
 }
 
 async function writeBlock(call: ClientWritableStream<PushBlockRequest>, block: PushedBlock): Promise<void> {
-  const { runId, sessionId, leaseId, side, clock, rowStart, factors, result } = block;
+  const { runId, sessionId, leaseId, side, clock, result } = block;
   const header = {
     runId,
     sessionId,
@@ -61,13 +65,24 @@ async function writeBlock(call: ClientWritableStream<PushBlockRequest>, block: P
     solveMs: result.ms,
   };
   await write(call, { header });
-  const rows = result.rows.length / factors;
-  const step = rowsPerChunk(factors);
-  for (let row = 0; row < rows; row += step) {
-    const piece = result.rows.subarray(row * factors, Math.min(rows, row + step) * factors);
-    await write(call, { chunk: encodeRows(piece, rowStart + row) });
-  }
+  for (const chunk of chunksOf(block)) await write(call, { chunk });
   call.end();
+}
+
+/** The block's rows, through the exchange file while it has room, else in the messages. */
+function* chunksOf({ side, rowStart, factors, result, exchange }: PushedBlock): Generator<RowsChunk> {
+  const rows = result.rows.length / factors;
+  const slice = (from: number, to: number) =>
+    result.rows.subarray(from * factors, Math.min(rows, to) * factors);
+  let row = 0;
+  for (const step = rowsPerExchange(factors); exchange !== undefined && row < rows; row += step) {
+    const piece = slice(row, row + step);
+    if (!exchange.write('up', side, rowStart + row, piece)) break;
+    yield describeRows(piece, rowStart + row, factors);
+  }
+  for (const step = rowsPerChunk(factors); row < rows; row += step) {
+    yield encodeRows(slice(row, row + step), rowStart + row);
+  }
 }
 
 /** Resolves when the message was handed to the connection; rejects when the call is over. */

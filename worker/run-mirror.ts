@@ -1,7 +1,15 @@
 // What a worker keeps of the run in progress: what to solve, the data, its copies of both tables.
 
+import type { ExchangeFile } from '../common/exchange-file.js';
+import { RowExchange } from '../common/row-exchange.js';
 import type { Side } from '../models/csr.js';
-import type { ComputeDevice, IalsObjective, SolverName, SolverOptions } from '../models/device.js';
+import type {
+  ComputeDevice,
+  GatherPrecision,
+  IalsObjective,
+  SolverName,
+  SolverOptions,
+} from '../models/device.js';
 import type { GetRunSpecResponse__Output } from '../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
 import { type DatasetSource, openSource } from './dataset-source.js';
@@ -15,19 +23,31 @@ export interface RunMirror {
   readonly wantLoss: boolean;
   readonly source: DatasetSource;
   readonly tables: Readonly<Record<Side, FactorMirror>>;
+  /** Absent: rows travel in messages. */
+  readonly exchange?: RowExchange;
   dispose(): void;
+}
+
+export interface RunMirrorOptions {
+  link: CoordinatorLink;
+  device: ComputeDevice;
+  cacheDir: string;
+  sessionId: string;
+  /** Of the session, where worker and coordinator are on one machine. */
+  exchange?: ExchangeFile;
 }
 
 export async function openRunMirror(
   runId: string,
-  { link, device, cacheDir }: { link: CoordinatorLink; device: ComputeDevice; cacheDir: string },
+  { link, device, cacheDir, sessionId, exchange: file }: RunMirrorOptions,
   signal: AbortSignal,
 ): Promise<RunMirror> {
   const spec = await link.call(link.data, CONTROL.GetRunSpec, { runId }, { signal });
   const source = await openSource(spec, link, cacheDir);
   const { factors, wantsLoss: wantLoss } = spec;
+  const exchange = file && new RowExchange(file, spec);
   const mirror = (side: Side, rows: number) =>
-    FactorMirror.create({ runId, side, rows, factors, device, link });
+    FactorMirror.create({ runId, side, rows, factors, device, link, sessionId, exchange });
   const tables = { users: await mirror('users', spec.users), items: await mirror('items', spec.items) };
   return {
     runId,
@@ -37,6 +57,7 @@ export async function openRunMirror(
     wantLoss,
     source,
     tables,
+    exchange,
     dispose: () => {
       tables.users.dispose();
       tables.items.dispose();
@@ -56,7 +77,13 @@ function objectiveOf({ objective }: GetRunSpecResponse__Output): IalsObjective {
   };
 }
 
-/** The coordinator offers only solvers that this worker's device said it has. */
+/** The coordinator offers only solvers and gathers that this worker's device said it has. */
 function solverOf({ solver }: GetRunSpecResponse__Output): SolverOptions {
-  return { name: solver!.name as SolverName, cgSteps: solver!.cgSteps, block: solver!.block };
+  const { name, cgSteps, block, gather } = solver!;
+  return {
+    name: name as SolverName,
+    cgSteps,
+    block,
+    gather: gather === '' ? 'f32' : (gather as GatherPrecision),
+  };
 }

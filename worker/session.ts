@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { DeviceError, FencedError, messageOf, type StoaError } from '../common/errors.js';
+import { ExchangeFile } from '../common/exchange-file.js';
 import { STOA_VERSION } from '../common/version.js';
 import type { ComputeDevice } from '../models/device.js';
 import type { Duration__Output } from '../proto/generated/google/protobuf/Duration.js';
@@ -33,6 +34,8 @@ export interface SessionOptions {
   log: Logger;
   /** The worker is to leave. */
   signal: AbortSignal;
+  /** `auto`: rows go through memory where the coordinator is on this machine; `grpc`: always over the connection. */
+  transfer: 'auto' | 'grpc';
 }
 
 /**
@@ -44,12 +47,21 @@ export interface SessionOptions {
  *   {StateError} `STOA_VERSION`.
  */
 export async function runSession(options: SessionOptions): Promise<'left' | 'over'> {
-  const registered = await register(options);
-  options.log.info({ coordinator: options.link.target }, 'joined');
-  return new Session(options, registered).run();
+  const file = options.transfer === 'auto' ? ExchangeFile.create() : undefined;
+  let exchange: ExchangeFile | undefined;
+  try {
+    const registered = await register(options, file?.name ?? '');
+    if (registered.usesExchange) exchange = file;
+    options.log.info({ coordinator: options.link.target, exchange: exchange !== undefined }, 'joined');
+    file?.unlink();
+    return await new Session({ ...options, exchange }, registered).run();
+  } finally {
+    file?.unlink();
+    file?.close();
+  }
 }
 
-async function register({ link, device, name, threads, signal }: SessionOptions) {
+async function register({ link, device, name, threads, signal }: SessionOptions, exchange: string) {
   const { info, capabilities } = device;
   const request = {
     name,
@@ -57,8 +69,10 @@ async function register({ link, device, name, threads, signal }: SessionOptions)
     device: info.kind,
     deviceDetail: info.name,
     solvers: [...capabilities.solvers],
+    gathers: [...capabilities.gathers],
     factorsMax: capabilities.factorsMax,
     version: STOA_VERSION,
+    exchange,
   };
   return link.call(link.control, CONTROL.RegisterWorker, request, { signal });
 }
@@ -76,7 +90,10 @@ class Session {
   readonly #runner: BlockRunner;
   #deviceFailure: DeviceError | undefined;
 
-  constructor(options: SessionOptions, registered: RegisterWorkerResponse__Output) {
+  constructor(
+    options: SessionOptions & { exchange?: ExchangeFile },
+    registered: RegisterWorkerResponse__Output,
+  ) {
     this.#o = options;
     this.#sessionId = registered.sessionId;
     this.#heartbeatMs = toMs(registered.heartbeatInterval);

@@ -32,6 +32,8 @@ export interface WorkerOptions {
   log: Logger;
   /** Aborts when the worker is to leave. */
   signal: AbortSignal;
+  /** How rows travel, see `SessionOptions`. @default `auto` */
+  transfer?: 'auto' | 'grpc';
   /** How long to look for a coordinator that is not there. @default 10 minutes */
   reconnectForMs?: number;
 }
@@ -52,14 +54,14 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
 }
 
 async function workWith(device: ComputeDevice, options: WorkerOptions): Promise<void> {
-  const { coordinators, signal, log, reconnectForMs = RECONNECT_MS } = options;
+  const { coordinators, signal, log, reconnectForMs = RECONNECT_MS, transfer = 'auto' } = options;
   const shards = new ShardCache();
   let lastJoinedMs = performance.now();
   let failures = 0;
   for (let turn = 0; !signal.aborted; turn++) {
     const link = new CoordinatorLink(coordinators[turn % coordinators.length]!, options.tls);
     try {
-      await runSession({ ...options, link, device, shards });
+      await runSession({ ...options, link, device, shards, transfer });
       lastJoinedMs = performance.now();
       failures = 0;
     } catch (error) {

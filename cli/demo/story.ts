@@ -19,7 +19,13 @@ const REST_ADDRESS = '127.0.0.1:7080';
 const DATA = ['--users', '8000', '--items', '180', '--interactions', '90000', '--seed', '1'];
 
 /** Few topics, many learners for each course: a small K and a strong penalty rank best. */
-const SETTINGS = ['ials.factors=16', 'ials.alpha0=0.3', 'ials.regularization=0.03', 'train.epochs=12'];
+const SETTINGS = [
+  'ials.factors=16',
+  'ials.alpha0=0.3',
+  'ials.regularization=0.03',
+  'train.epochs=12',
+  'train.loss=true',
+];
 
 /** What `stoa demo --json` prints. */
 export interface DemoOutcome {

@@ -51,6 +51,7 @@ export const command = toCommand<Options>({
         tls: tlsOf(options),
         log,
         signal,
+        transfer: process.env['STOA_TRANSFER'] === 'grpc' ? 'grpc' : 'auto',
       }),
     );
     output.answer({ name: options.name, left: true }, () => `${options.name} left`);

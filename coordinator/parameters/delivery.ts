@@ -1,12 +1,19 @@
+// A result of a worker on its way into the tables. Its rows are collected aside, as messages or as places in the
+// exchange file; when all are there they are copied into the table of the next clock and judged in one go, so that no
+// other delivery of the same block can come between.
+
 import { assert, FencedError, NumericError, ShapeError } from '../../common/errors.js';
-import { decodeGram, decodeRows } from '../../common/row-chunks.js';
+import { checkRows, decodeGram, decodeRows } from '../../common/row-chunks.js';
+import type { RowExchange } from '../../common/row-exchange.js';
 import { sideOf } from '../../common/sides.js';
 import type { Side } from '../../models/csr.js';
 import type { BlockLoss } from '../../models/device.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
 import type { PushBlockRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
+import type { RowsChunk__Output } from '../../proto/generated/stoa/parameters/v1/RowsChunk.js';
+import { firstNotFinite } from './finite-rows.js';
 
-/** A result as a worker sent it, complete and checked, but not yet judged. */
+/** What a result says of itself besides its rows: complete and checked, but not yet judged. */
 export interface Delivery {
   runId: string;
   sessionId: string;
@@ -14,7 +21,6 @@ export interface Delivery {
   side: Side;
   block: number;
   clock: number;
-  rows: Float32Array;
   gram: Float64Array;
   loss?: BlockLoss;
   solveMs: number;
@@ -27,41 +33,86 @@ export interface BlockShape {
   factors: number;
 }
 
+/** A result as a worker sent it, to the last chunk. */
+export interface ReceivedBlock {
+  delivery: Delivery;
+  /** In order, covering the block; at most a block of bytes. */
+  chunks: readonly RowsChunk__Output[];
+}
+
 /**
- * Reads the chunks that follow a header, aside from the tables.
+ * Takes in the chunks that follow a header. Nothing of them is stored.
  *
- * @throws {ShapeError} rows or Gram of another size, or out of order; {CorruptError} `STOA_CHECKSUM`;
- *         {NumericError} `STOA_NUMERIC_NOT_FINITE` names the first bad row.
+ * @throws {ShapeError} rows or Gram of another size, or out of order; {CorruptError} `STOA_CHECKSUM` of the Gram;
+ *         {NumericError} `STOA_NUMERIC_NOT_FINITE` of the sums.
  */
-export async function readDelivery(
+export async function receiveBlock(
   header: BlockHeader__Output,
-  shape: BlockShape,
+  { rowStart, rowEnd, factors }: BlockShape,
   parts: AsyncIterator<PushBlockRequest__Output>,
-): Promise<Delivery> {
-  const { rowStart, rowEnd, factors } = shape;
+): Promise<ReceivedBlock> {
+  assert(factors > 0, 'K is at least 1');
   const gram = decodeGram(header, factors);
-  const rows = new Float32Array((rowEnd - rowStart) * factors);
+  requireFiniteSums(gram);
+  const chunks: RowsChunk__Output[] = [];
   let next = rowStart;
   for (let part = await parts.next(); !part.done; part = await parts.next()) {
     const { chunk } = part.value;
     if (!chunk) throw new ShapeError('STOA_SHAPE', 'one delivery has one header, then chunks of rows');
-    if (chunk.rowStart !== next) {
+    const rows = rowsIn(chunk, factors);
+    if (chunk.rowStart !== next || rows > rowEnd - next) {
       throw new ShapeError(
         'STOA_SHAPE',
-        `rows from ${chunk.rowStart} came where rows ${next} to ${rowEnd} were due`,
+        `${rows} rows from ${chunk.rowStart} came where rows ${next} to ${rowEnd} were due`,
       );
     }
-    const piece = decodeRows(chunk, factors, rows.subarray((next - rowStart) * factors));
-    requireFinite(piece, chunk.rowStart, factors);
-    next += piece.length / factors;
+    chunks.push(chunk);
+    next += rows;
   }
   if (next !== rowEnd) {
     throw new ShapeError('STOA_SHAPE', `rows ${next} to ${rowEnd} of a block of ${header.side} are missing`);
   }
-  requireFinite(gram, undefined, factors);
   const { runId, sessionId, leaseId, block, clock, solveMs } = header;
   const loss = lossOf(header);
-  return { runId, sessionId, leaseId, side: sideOf(header.side), block, clock, rows, gram, loss, solveMs };
+  const delivery = {
+    runId,
+    sessionId,
+    leaseId,
+    side: sideOf(header.side),
+    block,
+    clock,
+    gram,
+    loss,
+    solveMs,
+  };
+  return { delivery, chunks };
+}
+
+/**
+ * Copies the rows of a block to where they belong. `out` is spoilt when it throws.
+ *
+ * @param out written: the block's rows, [rowEnd − rowStart, K].
+ * @throws {CorruptError} `STOA_CHECKSUM`; {NumericError} `STOA_NUMERIC_NOT_FINITE` names the first bad row;
+ *         {ShapeError} rows in an exchange file that the session does not have.
+ */
+export function copyRows(
+  { delivery, chunks }: ReceivedBlock,
+  { rowStart, factors }: BlockShape,
+  out: Float32Array,
+  exchange: RowExchange | undefined,
+): void {
+  for (const chunk of chunks) {
+    const place = out.subarray((chunk.rowStart - rowStart) * factors);
+    if (chunk.exchangedRows === 0) decodeRows(chunk, factors, place);
+    else {
+      if (exchange === undefined) throw new ShapeError('STOA_SHAPE', 'the session has no exchange file');
+      const rows = place.subarray(0, chunk.exchangedRows * factors);
+      exchange.read('up', delivery.side, chunk.rowStart, rows);
+      checkRows(rows, chunk);
+    }
+  }
+  const at = firstNotFinite(out);
+  if (at >= 0) throw notFinite(`row ${rowStart + Math.floor(at / factors)}`, out[at]!);
 }
 
 /** Reads the rest of a delivery that changes nothing, so that its sender need not be cut off. */
@@ -79,32 +130,31 @@ export async function readHeader(
   return first.value.header;
 }
 
-function lossOf({ loss }: BlockHeader__Output): BlockLoss | undefined {
-  if (!loss) return undefined;
-  requireFinite(Float64Array.of(loss.observed, loss.penalty), undefined, 1);
-  return { observed: loss.observed, penalty: loss.penalty };
-}
-
-function requireFinite(
-  numbers: Float32Array | Float64Array,
-  rowStart: number | undefined,
-  factors: number,
-): void {
-  assert(factors > 0, 'K is at least 1');
-  const at = firstNotFinite(numbers);
-  if (at < 0) return;
-  const what = rowStart === undefined ? 'the sums of a block' : `row ${rowStart + Math.floor(at / factors)}`;
-  throw new NumericError(
-    'STOA_NUMERIC_NOT_FINITE',
-    `${what} has a value that is not finite (${numbers[at]}); nothing was stored`,
+/** @throws {ShapeError} rows in both places or in none, or not whole ones. */
+function rowsIn({ rows, exchangedRows }: RowsChunk__Output, factors: number): number {
+  const count = exchangedRows > 0 && rows.length === 0 ? exchangedRows : rows.length / (4 * factors);
+  const isSound = Number.isInteger(count) && count > 0 && (exchangedRows === 0 || rows.length === 0);
+  if (isSound) return count;
+  throw new ShapeError(
+    'STOA_SHAPE',
+    `a chunk of ${rows.length} bytes is not whole rows of ${factors} factors, in one place`,
   );
 }
 
-/** x − x is 0 for every finite x, and NaN otherwise. */
-function firstNotFinite(numbers: Float32Array | Float64Array): number {
-  for (let i = 0; i < numbers.length; i++) {
-    const x = numbers[i]!;
-    if (x - x !== 0) return i;
-  }
-  return -1;
+function lossOf({ loss }: BlockHeader__Output): BlockLoss | undefined {
+  if (!loss) return undefined;
+  requireFiniteSums(Float64Array.of(loss.observed, loss.penalty));
+  return { observed: loss.observed, penalty: loss.penalty };
+}
+
+function requireFiniteSums(sums: Float64Array): void {
+  const bad = sums.find((x) => !Number.isFinite(x));
+  if (bad !== undefined) throw notFinite('the sums of a block', bad);
+}
+
+function notFinite(what: string, value: number): NumericError {
+  return new NumericError(
+    'STOA_NUMERIC_NOT_FINITE',
+    `${what} has a value that is not finite (${value}); nothing was stored`,
+  );
 }

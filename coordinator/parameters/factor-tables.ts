@@ -47,10 +47,10 @@ export class FactorTables {
     return clock === this.clock(side) ? this.current(side) : undefined;
   }
 
-  /** Writes rows of the next clock, from `rowStart`. */
-  writeNext(side: Side, rowStart: number, rows: Float32Array): void {
+  /** Where rows `rowStart` (in) to `rowEnd` (out) of the next clock are collected, to be written in place. */
+  next(side: Side, rowStart: number, rowEnd: number): Float32Array {
     const { buffers, clock } = this.#sides[side];
-    buffers[(clock + 1) % 2]!.set(rows, rowStart * this.factors);
+    return buffers[(clock + 1) % 2]!.subarray(rowStart * this.factors, rowEnd * this.factors);
   }
 
   /** Makes the next clock the present one. */

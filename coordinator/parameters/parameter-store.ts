@@ -39,11 +39,10 @@ export class ParameterStore {
     this.#phase = { side, sums: new PhaseSums(blocks, this.tables.factors) };
   }
 
-  /** Takes the rows of an accepted block; each block of a phase exactly once. */
-  apply(block: { index: number; rowStart: number }, rows: Float32Array, sums: BlockSums): void {
+  /** Takes an accepted block, whose rows stand in `tables.next`; each block of a phase exactly once. */
+  apply(block: number, sums: BlockSums): void {
     assert(this.#phase !== undefined, 'a phase is in progress');
-    this.tables.writeNext(this.#phase.side, block.rowStart, rows);
-    this.#phase.sums.add(block.index, sums);
+    this.#phase.sums.add(block, sums);
   }
 
   /** Ends the phase: its clock becomes the present one. Returns the losses summed over its blocks. */

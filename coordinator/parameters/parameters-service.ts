@@ -1,7 +1,14 @@
 // Handlers of stoa.parameters.v1.ParametersService over the tables of the run in progress.
 
 import { FencedError, messageOf, NumericError, ShapeError, UsageError } from '../../common/errors.js';
-import { encodeGram, encodeRows, rowsPerChunk } from '../../common/row-chunks.js';
+import {
+  describeRows,
+  encodeGram,
+  encodeRows,
+  rowsPerChunk,
+  rowsPerExchange,
+} from '../../common/row-chunks.js';
+import type { RowExchange } from '../../common/row-exchange.js';
 import { sideOf } from '../../common/sides.js';
 import { Slots } from '../../common/slots.js';
 import type { Side } from '../../models/csr.js';
@@ -16,10 +23,19 @@ import type { PushBlockResponse } from '../../proto/generated/stoa/parameters/v1
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { clientStream, type StreamWriter, serverStream } from '../grpc-streams.js';
 import type { Disposition } from '../schedule/events.js';
-import { type BlockShape, type Delivery, discard, readDelivery, readHeader } from './delivery.js';
+import {
+  type BlockShape,
+  copyRows,
+  type Delivery,
+  discard,
+  type ReceivedBlock,
+  readHeader,
+  receiveBlock,
+} from './delivery.js';
+import type { FactorTables } from './factor-tables.js';
 import type { ParameterStore } from './parameter-store.js';
 
-/** Results that are read at once; each takes up to 4 MiB until it is accepted. Others wait, unread. */
+/** Results that are taken in at once; each takes up to 4 MiB until it is accepted. Others wait, unread. */
 const DELIVERIES_MAX = 32;
 
 /** The run in progress, as far as this service needs it. */
@@ -30,8 +46,12 @@ export interface ParameterHost {
   judge(header: BlockHeader__Output): Disposition;
   /** Shape of a block of the phase in progress. */
   shapeOf(header: BlockHeader__Output): BlockShape;
-  /** Judges a complete result; an accepted one is in the tables on return. */
+  /** Judges a complete result, whose rows stand in the table of the next clock. */
   deliver(delivery: Delivery): Disposition;
+  /** The session's exchange of rows of the run in progress; undefined where it has none. */
+  exchange(sessionId: string): RowExchange | undefined;
+  /** Told of every chunk of rows that came in or went out. */
+  moved(direction: 'in' | 'out', way: 'message' | 'exchange', bytes: number): void;
   /** The result under this lease was wrong. */
   refuse(header: BlockHeader__Output, reason: string): void;
 }
@@ -64,18 +84,61 @@ async function pullRows(
 ): Promise<void> {
   const { tables } = host.store(request.runId);
   const side = sideOf(request.side);
-  const ranges = rangesOf(request, tables.rows(side));
-  const { factors } = tables;
-  const step = rowsPerChunk(factors);
-  for (const { rowStart, rowEnd } of ranges) {
-    for (let row = rowStart; row < rowEnd; row += step) {
-      const table = tables.at(side, request.clock);
-      if (table === undefined) throw clockGone(side, request.clock, tables.clock(side));
-      const end = Math.min(row + step, rowEnd);
-      await writer.write({ chunk: encodeRows(table.subarray(row * factors, end * factors), row) });
+  const reply = replier(host, request, side, tables.factors);
+  for (const { rowStart, rowEnd } of rangesOf(request, tables.rows(side))) {
+    for (let row = rowStart; row < rowEnd; row += reply.rowsMax) {
+      const end = Math.min(row + reply.rowsMax, rowEnd);
+      await reply.send(writer, tableAt(tables, side, request.clock), row, end);
     }
   }
   await writer.flush();
+}
+
+interface Replier {
+  /** Rows of one chunk at most. */
+  rowsMax: number;
+  /** Sends rows `row` (in) to `end` (out) of a table. */
+  send: (
+    writer: StreamWriter<PullRowsResponse>,
+    table: Float32Array,
+    row: number,
+    end: number,
+  ) => Promise<void>;
+}
+
+/** How the rows of a pull travel: through the session's exchange file while it has room, else in the messages. */
+function replier(
+  host: ParameterHost,
+  request: PullRowsRequest__Output,
+  side: Side,
+  factors: number,
+): Replier {
+  const exchange = host.exchange(request.sessionId);
+  const step = rowsPerChunk(factors);
+  const inMessages: Replier['send'] = async (writer, table, row, end) => {
+    for (let from = row; from < end; from += step) {
+      const rows = table.subarray(from * factors, Math.min(end, from + step) * factors);
+      host.moved('out', 'message', rows.byteLength);
+      await writer.write({ chunk: encodeRows(rows, from) });
+    }
+  };
+  if (exchange === undefined) return { rowsMax: step, send: inMessages };
+  return {
+    rowsMax: rowsPerExchange(factors),
+    send: async (writer, table, row, end) => {
+      const rows = table.subarray(row * factors, end * factors);
+      if (!exchange.write('down', side, row, rows)) return inMessages(writer, table, row, end);
+      host.moved('out', 'exchange', rows.byteLength);
+      await writer.write({ chunk: describeRows(rows, row, factors) });
+    },
+  };
+}
+
+/** @throws {FencedError} `STOA_CLOCK_GONE`. */
+function tableAt(tables: FactorTables, side: Side, clock: number): Float32Array {
+  const table = tables.at(side, clock);
+  if (table === undefined) throw clockGone(side, clock, tables.clock(side));
+  return table;
 }
 
 function getGram(host: ParameterHost, request: GetGramRequest__Output): GetGramResponse {
@@ -97,11 +160,32 @@ async function pushBlock(
     return outlook;
   }
   try {
-    return host.deliver(await readDelivery(header, host.shapeOf(header), parts));
+    const shape = host.shapeOf(header);
+    return take(host, header, shape, await receiveBlock(header, shape, parts));
   } catch (error) {
     if (error instanceof ShapeError || error instanceof NumericError) host.refuse(header, messageOf(error));
     throw error;
   }
+}
+
+/** Copies a complete result into the tables and delivers it, at one moment: nothing else happens in between. */
+function take(
+  host: ParameterHost,
+  header: BlockHeader__Output,
+  shape: BlockShape,
+  received: ReceivedBlock,
+): Disposition {
+  // While its rows came in, another delivery of the block may have been accepted.
+  const outlook = host.judge(header);
+  if (outlook !== 'accepted') return outlook;
+  const { delivery, chunks } = received;
+  const rows = host.store(delivery.runId).tables.next(delivery.side, shape.rowStart, shape.rowEnd);
+  copyRows(received, shape, rows, host.exchange(delivery.sessionId));
+  for (const chunk of chunks) {
+    const way = chunk.exchangedRows > 0 ? 'exchange' : 'message';
+    host.moved('in', way, chunk.rows.length + chunk.exchangedRows * shape.factors * 4);
+  }
+  return host.deliver(delivery);
 }
 
 function rangesOf(request: PullRowsRequest__Output, rows: number): { rowStart: number; rowEnd: number }[] {

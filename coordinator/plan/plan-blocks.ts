@@ -5,8 +5,11 @@ import type { Side } from '../../models/csr.js';
 import type { SolverOptions } from '../../models/device.js';
 import { rowWork } from '../../models/ials/work.js';
 
-/** About 0.1 to 0.3 s of the portable device: above it the tail of a phase waits, below it messages weigh. */
-const BLOCK_WORK_MAX = 0.25e9;
+/**
+ * 10 to 30 ms of a fast device, 0.5 to 1 s of a thread of the portable one: above it the tail of a phase waits, below
+ * it the messages of a block, 1 ms of coordinator and worker together, weigh.
+ */
+const BLOCK_WORK_MAX = 1e9;
 /** About 2 ms of the portable device; smaller blocks would take longer to travel than to solve. */
 const BLOCK_WORK_MIN = 2e6;
 /** Small data are cut this fine, so that a few workers with a few threads all have something to do. */

@@ -24,11 +24,13 @@ const schema = z.strictObject({
   'ials.alpha': z.number().positive().default(1),
   /** ν, exponent of the frequency-scaled penalty (`ials`). */
   'ials.nu': z.number().min(0).max(1).default(1),
-  'ials.solver': z.enum(['cholesky', 'cg']).default('cholesky'),
+  'ials.solver': z.enum(['cholesky', 'cg', 'ials++']).default('cholesky'),
   /** Steps of conjugate gradients a row. */
   'ials.cg_steps': z.int().min(1).max(1000).default(3),
-  /** Dimensions of an iALS++ block. */
+  /** Dimensions of an iALS++ block; more than K means K. */
   'ials.block': z.int().min(1).max(FACTORS_MAX).default(64),
+  /** Precision of the copy of the fixed side that rows are gathered from. */
+  'ials.gather': z.enum(['f32', 'f16']).default('f32'),
   /** σ* of the initial factors: N(0, σ*²/K). */
   'ials.init_stddev': z.number().positive().default(0.1),
   'train.epochs': z.int().min(1).max(100_000).default(16),
@@ -39,7 +41,10 @@ const schema = z.strictObject({
   'train.sync': z.enum(['phases']).default('phases'),
   /** Clocks that a read may be behind; phases read without staleness. */
   'train.staleness': z.int().min(0).max(0).default(0),
-  /** Epochs between checkpoints; 0 keeps only the one made when a run is stopped. */
+  /**
+   * Least epochs between checkpoints; short epochs have fewer, so that they take no more than 5 % of the time.
+   * 0 keeps only the one made when a run is stopped.
+   */
   'train.checkpoint_epochs': z.int().min(0).default(1),
 });
 
@@ -108,7 +113,12 @@ export function objectiveOf(config: RunConfig): IalsObjective {
 }
 
 export function solverOf(config: RunConfig): SolverOptions {
-  return { name: config['ials.solver'], cgSteps: config['ials.cg_steps'], block: config['ials.block'] };
+  return {
+    name: config['ials.solver'],
+    cgSteps: config['ials.cg_steps'],
+    block: config['ials.block'],
+    gather: config['ials.gather'],
+  };
 }
 
 function parseScalar(text: string): unknown {

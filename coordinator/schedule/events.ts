@@ -2,7 +2,7 @@
 // effects out, in their order.
 
 import type { Side } from '../../models/csr.js';
-import type { SolverName } from '../../models/device.js';
+import type { GatherPrecision, SolverName } from '../../models/device.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
 
 /** All blocks of one side of one epoch. */
@@ -24,6 +24,8 @@ export interface SessionInfo {
   readonly name: string;
   readonly threads: number;
   readonly solvers: readonly string[];
+  /** Precisions of the gather; none means f32 only. */
+  readonly gathers: readonly string[];
   readonly factorsMax: number;
 }
 
@@ -31,6 +33,8 @@ export interface SessionInfo {
 export interface RunTask {
   readonly runId: string;
   readonly solver: SolverName;
+  /** @default f32 */
+  readonly gather?: GatherPrecision;
   readonly factors: number;
   readonly blocks: { readonly users: readonly PlanBlock[]; readonly items: readonly PlanBlock[] };
   /** First phase to do: 0, or where a checkpoint left off. */

@@ -49,9 +49,13 @@ export class Sessions {
 
 /** Why a worker cannot take part in a run, or undefined when it can. */
 export function unsuitability(session: Session, run: RunTask): string | undefined {
-  const { name, solvers, factorsMax } = session.info;
+  const { name, solvers, gathers, factorsMax } = session.info;
+  const gather = run.gather ?? 'f32';
   if (!solvers.includes(run.solver)) {
     return `worker ${name} has no solver "${run.solver}" (it has ${solvers.join(', ') || 'none'}), which run ${run.runId} needs; give it another device or the run another ials.solver`;
+  }
+  if (gather !== 'f32' && !gathers.includes(gather)) {
+    return `worker ${name} cannot gather in ${gather}, which run ${run.runId} asks for; give it another device or leave out ials.gather`;
   }
   if (factorsMax < run.factors) {
     return `worker ${name} takes at most ${factorsMax} factors, run ${run.runId} has ${run.factors}; give it another device or lower ials.factors`;

@@ -1,22 +1,39 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
+import { type Clock, systemClock } from '../../common/clock.js';
 import { assert, CorruptError, messageOf } from '../../common/errors.js';
 import { readCheckpoint, type Snapshot, writeCheckpoint } from './checkpoint.js';
 
 /** The newest and, should it turn out damaged, the one before. */
 const KEPT = 2;
 const NAME = /^phase-(\d{6,})$/;
+/**
+ * Share of the time that goes into checkpoints at most: what training loses by them, and what a crash may lose of it,
+ * stay small beside each other whether an epoch takes a hundredth of a second or an hour.
+ */
+const TIME_SHARE_MAX = 0.05;
 
 /** The checkpoints of a run: at most one is being written. */
 export class Checkpoints {
   readonly #dir: string;
   #writing: { nextPhase: number; captured: Promise<void>; durable: Promise<void> } | undefined;
+  readonly #clock: Clock;
   #lastPhase = -1;
   #hasFailed = false;
+  /** When the last one was begun, and how long it took. */
+  #last: { beginMs: number; tookMs: number } | undefined;
 
-  constructor(dir: string) {
+  constructor(dir: string, clock: Clock = systemClock) {
     this.#dir = dir;
+    this.#clock = clock;
+  }
+
+  /** True when another one, as long as the last, would keep within the share of the time. */
+  get isAffordable(): boolean {
+    if (this.#last === undefined) return true;
+    const { beginMs, tookMs } = this.#last;
+    return this.#clock.nowMs() - beginMs >= tookMs / TIME_SHARE_MAX;
   }
 
   /** The phase that the newest durable checkpoint goes on with, -1 when there is none. */
@@ -42,10 +59,12 @@ export class Checkpoints {
     const captured = new Promise<void>((resolve) => {
       capture = resolve;
     });
+    const beginMs = this.#clock.nowMs();
     const durable = this.#write(snapshot, before, capture);
     this.#writing = { nextPhase: snapshot.nextPhase, captured, durable };
     durable.then(
       () => {
+        this.#last = { beginMs, tookMs: this.#clock.nowMs() - beginMs };
         this.#lastPhase = snapshot.nextPhase;
         this.#writing = undefined;
       },

@@ -1,12 +1,17 @@
 import { FencedError } from '../../common/errors.js';
 import { sideOf } from '../../common/sides.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
+import type { Exchanges } from '../parameters/exchanges.js';
 import type { ParameterHost } from '../parameters/parameters-service.js';
 import type { ActiveRun, Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
 
 /** Connects the parameters' service with the run in progress and its schedule. */
-export function parameterHost(runs: Runs, host: ScheduleHost): ParameterHost {
+export function parameterHost(
+  runs: Runs,
+  host: ScheduleHost,
+  { exchanges, moved }: { exchanges: Exchanges; moved: ParameterHost['moved'] },
+): ParameterHost {
   const requireActive = (runId: string) => activeRun(runs, runId);
   return {
     store: (runId) => requireActive(runId).training.store,
@@ -20,6 +25,11 @@ export function parameterHost(runs: Runs, host: ScheduleHost): ParameterHost {
       return { rowStart, rowEnd, factors: plan.factors };
     },
     deliver: (delivery) => host.deliver(delivery),
+    exchange: (sessionId) => {
+      const plan = runs.active?.training.plan;
+      return plan && exchanges.get(sessionId, plan);
+    },
+    moved,
     refuse: ({ sessionId, leaseId }, reason) => host.fail(sessionId, [leaseId], reason, false),
   };
 }

@@ -6,7 +6,7 @@ import { totalLoss } from '../../models/ials/loss.js';
 import type { Delivery } from '../parameters/delivery.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
 import type { RunPlan } from '../plan/plan-run.js';
-import { objectiveOf, type RunConfig, solverOf } from '../plan/run-config.js';
+import { objectiveOf, type RunConfig } from '../plan/run-config.js';
 import type { PhaseRecord } from '../report/phase-record.js';
 import type { Lease, Phase, RunTask } from '../schedule/events.js';
 import { snapshotOf } from './checkpoint.js';
@@ -95,7 +95,8 @@ export class PhaseTraining implements RunListener {
     const { runId, config, plan, host, phaseStart } = this.#o;
     const task: RunTask = {
       runId,
-      solver: solverOf(config).name,
+      solver: config['ials.solver'],
+      gather: config['ials.gather'],
       factors: plan.factors,
       blocks: plan.blocks,
       phaseStart,
@@ -124,7 +125,7 @@ export class PhaseTraining implements RunListener {
   blockAccepted(lease: Lease, delivery: Delivery): void {
     const { store, host } = this.#o;
     const record = this.#record!;
-    store.apply(lease.block, delivery.rows, delivery);
+    store.apply(lease.block.index, delivery);
     this.#sessions.add(lease.sessionId);
     this.#workersMost = Math.max(this.#workersMost, host.schedule.sessionCount);
     const endMs = this.#now();
@@ -188,11 +189,11 @@ export class PhaseTraining implements RunListener {
     return epochs > 0 && phase.side === 'items' && (phase.epoch + 1) % epochs === 0;
   }
 
-  /** Unless one is still being written: then this epoch goes without. */
+  /** Unless one is still being written, or would cost too much of the time: then this epoch goes without. */
   async #beginCheckpoint(): Promise<void> {
     const { checkpoints, metrics } = this.#o;
     if (checkpoints.hasFailed) await checkpoints.settle();
-    if (checkpoints.isWriting) return;
+    if (checkpoints.isWriting || !checkpoints.isAffordable) return;
     // A checkpoint must not be ahead of the phases' records.
     checkpoints.begin(this.#snapshot(), metrics.flush());
   }

@@ -28,11 +28,12 @@ export interface RunListener {
   ended(outcome: 'completed' | 'stopped' | 'failed', reason?: string): void;
 }
 
-/** Counters of the schedule, for metrics. */
+/** Who is told what the schedule does. */
 export interface ScheduleObserver {
   leased(leases: readonly Lease[]): void;
   settled(disposition: Disposition): void;
   expired(): void;
+  sessionEnded(sessionId: string): void;
 }
 
 interface PendingReply {
@@ -220,6 +221,7 @@ export class ScheduleHost {
         return;
       case 'sessionEnded':
         this.roster.leave(effect.session.sessionId);
+        this.#observer?.sessionEnded(effect.session.sessionId);
         this.#log.info({ worker: effect.session.name, blocks: effect.leases.length }, 'a worker is gone');
         return;
       case 'phaseOpened':

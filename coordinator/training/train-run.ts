@@ -45,7 +45,7 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
   await run.folder.writeText('plan.json', renderPlan(plan));
 
   const store = new ParameterStore({ users: plan.users, items: plan.items, factors: plan.factors });
-  const checkpoints = new Checkpoints(run.folder.checkpointsDir);
+  const checkpoints = new Checkpoints(run.folder.checkpointsDir, clock);
   const snapshot = run.isResumed ? await checkpoints.latest(log) : undefined;
   if (snapshot === undefined) await initializeItems(store, plan.blocks.items, rowCounts, run.config);
   else restore(store, snapshot, { planFingerprint, dir: run.folder.dir });

@@ -3,11 +3,12 @@ import type { Lease } from '../schedule/events.js';
 import type { ScheduleObserver } from './schedule-host.js';
 
 /** Prometheus metrics of training. */
-export class TrainingMetrics implements ScheduleObserver {
+export class TrainingMetrics implements Omit<ScheduleObserver, 'sessionEnded'> {
   readonly #leased: Counter<'kind'>;
   readonly #settled: Counter<'disposition'>;
   readonly #expired: Counter;
   readonly #phaseSeconds: Histogram<'side'>;
+  readonly #rowBytes: Counter<'direction' | 'way'>;
 
   constructor(registry: Registry, workerCount: () => number) {
     const registers = [registry];
@@ -35,6 +36,12 @@ export class TrainingMetrics implements ScheduleObserver {
       buckets: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300],
       registers,
     });
+    this.#rowBytes = new Counter({
+      name: 'stoa_row_bytes_total',
+      help: 'Bytes of factors that workers delivered ("in") and read ("out"), in messages or through an exchange file.',
+      labelNames: ['direction', 'way'],
+      registers,
+    });
     new Gauge({
       name: 'stoa_workers',
       help: 'Workers that are there.',
@@ -55,6 +62,10 @@ export class TrainingMetrics implements ScheduleObserver {
 
   expired(): void {
     this.#expired.inc();
+  }
+
+  rowsMoved(direction: 'in' | 'out', way: 'message' | 'exchange', bytes: number): void {
+    this.#rowBytes.inc({ direction, way }, bytes);
   }
 
   phaseEnded(side: string, seconds: number): void {

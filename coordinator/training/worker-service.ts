@@ -14,6 +14,7 @@ import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { serverStream } from '../grpc-streams.js';
+import type { Exchanges } from '../parameters/exchanges.js';
 import { objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
 import { requireFileName } from './dataset-store.js';
@@ -25,9 +26,14 @@ import { sendFile } from './send-file.js';
 const THREADS_MAX = 1024;
 const COUNT_MAX = 1024;
 
-export function workerService(runs: Runs, host: ScheduleHost, log: ErrorLog): WorkerServiceHandlers {
+export function workerService(
+  runs: Runs,
+  host: ScheduleHost,
+  exchanges: Exchanges,
+  log: ErrorLog,
+): WorkerServiceHandlers {
   return {
-    RegisterWorker: unary((request) => register(host, request), log),
+    RegisterWorker: unary((request) => register(host, exchanges, request), log),
     Heartbeat: unary(({ sessionId, peakRssBytes }) => {
       host.heartbeat(sessionId, peakRssBytes);
       return { isDraining: host.isDraining };
@@ -53,8 +59,12 @@ export function workerService(runs: Runs, host: ScheduleHost, log: ErrorLog): Wo
   };
 }
 
-function register(host: ScheduleHost, request: RegisterWorkerRequest__Output): RegisterWorkerResponse {
-  const { name, threads, device, deviceDetail, solvers, factorsMax, version } = request;
+function register(
+  host: ScheduleHost,
+  exchanges: Exchanges,
+  request: RegisterWorkerRequest__Output,
+): RegisterWorkerResponse {
+  const { name, threads, device, deviceDetail, solvers, gathers, factorsMax, version } = request;
   if (host.isDraining) {
     throw new StateError(
       'STOA_DRAINING',
@@ -66,17 +76,19 @@ function register(host: ScheduleHost, request: RegisterWorkerRequest__Output): R
   requireRange('device', Buffer.byteLength(device), 1, 64, 'bytes');
   requireRange('device_detail', Buffer.byteLength(deviceDetail), 0, 1024, 'bytes');
   requireRange('solvers', solvers.length, 1, 16, 'entries');
+  requireRange('gathers', gathers.length, 0, 16, 'entries');
   if (majorOf(version) !== majorOf(STOA_VERSION)) {
     throw new StateError(
       'STOA_VERSION',
       `worker ${name} has version ${version}, this coordinator has ${STOA_VERSION}; run the same major version on both`,
     );
   }
-  const sessionId = host.register({ name, threads, device, solvers, factorsMax });
+  const sessionId = host.register({ name, threads, device, solvers, gathers, factorsMax });
   return {
     sessionId,
     heartbeatInterval: toDuration(host.timing.heartbeatMs),
     sessionTimeout: toDuration(host.timing.sessionTimeoutMs),
+    usesExchange: exchanges.open(sessionId, request.exchange),
   };
 }
 

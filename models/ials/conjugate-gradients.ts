@@ -11,6 +11,7 @@
 // Nothing of K × K is made for a row.
 
 import { backwardSolve, forwardSolve, upperTimes } from '../dense/triangular-solve.js';
+import { loadPrior } from './load-prior.js';
 import { rowPenalty } from './objective.js';
 import type { RowSystems } from './row-systems.js';
 import type { SharedFactor, SolveWorkspace } from './solve-workspace.js';
@@ -69,17 +70,6 @@ function positivePenalty(workspace: SolveWorkspace, penalty: number): number {
   if (workspace.sharedFactor(penalty).isPositive) return penalty;
   const mean = workspace.meanDiagonal();
   return penalty + (mean > 0 ? SINGULAR_SHIFT * mean : 1);
-}
-
-function loadPrior(
-  solution: Float64Array,
-  factors: number,
-  prior: Float32Array | undefined,
-  priorAt: number,
-): void {
-  solution.fill(0);
-  if (prior === undefined) return;
-  for (let k = 0; k < factors; k++) solution[k] = prior[priorAt + k]!;
 }
 
 /** Leaves r̃ = U⁻ᵀ(b − (Σ w y yᵀ + rest·I) x) − U x in `residual`. @returns ‖U x‖². */

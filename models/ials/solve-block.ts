@@ -1,14 +1,19 @@
 import { DeviceError, NumericError, ShapeError } from '../../common/errors.js';
 import type { Csr } from '../csr.js';
-import type { BlockLoss, BlockResult, IalsObjective, SolverOptions } from '../device.js';
+import type { BlockLoss, BlockResult, IalsObjective, SolverName, SolverOptions } from '../device.js';
 import { packedGramOf } from '../gram.js';
 import { solveRowByCholesky } from './cholesky.js';
 import { solveRowByConjugateGradients } from './conjugate-gradients.js';
 import { explainRow } from './explain-row.js';
 import { entryLoss } from './loss.js';
 import { rowPenalty } from './objective.js';
+import { readsPrior } from './reads-prior.js';
 import { entryWeights, type RowSystems, targetShift } from './row-systems.js';
 import { SolveWorkspace } from './solve-workspace.js';
+import { solveRowBySubspaces } from './subspace.js';
+
+/** Solvers of this code, and so of the portable device. */
+export const PORTABLE_SOLVERS: ReadonlySet<SolverName> = new Set(['cholesky', 'cg', 'ials++']);
 
 export interface SolveBlockInput {
   /** The block's rows; columns are rows of `fixed`. */
@@ -20,7 +25,7 @@ export interface SolveBlockInput {
   factors: number;
   /** G = YᵀY: f64 [K, K], symmetric, both triangles filled. */
   gram: Float64Array;
-  /** Where `cg` starts: [block.rows, K]. Absent: zeros. `cholesky` does not read it. */
+  /** Where `cg` and `ials++` start: [block.rows, K]. Absent: zeros. Others do not read it: see `readsPrior`. */
   prior?: Float32Array;
   objective: IalsObjective;
   solver: SolverOptions;
@@ -47,7 +52,7 @@ export class SolveAborted extends Error {}
  * @throws {ShapeError} a length disagrees, or a column is not a row of `fixed`.
  * @throws {NumericError} `STOA_NUMERIC_PIVOT`: a row's system is not positive definite. `STOA_NUMERIC_NOT_FINITE`: an
  *   input or a result is not a finite f32. Both name the row, counted from the start of the block (`fields.row`).
- * @throws {DeviceError} the solver is not one of `cholesky` and `cg`.
+ * @throws {DeviceError} the solver, or its gather, is not one that this code has.
  * @throws {SolveAborted}
  *
  * Cost: `rowWork` of every row, and rows · K(K+1) flops for their Gram.
@@ -86,16 +91,21 @@ function solveRow(input: SolveBlockInput, systems: RowSystems, row: number, out:
     out.fill(0, at, at + factors);
     return;
   }
-  if (input.solver.name === 'cg') {
-    const isSolved = solveRowByConjugateGradients(systems, row, input.solver.cgSteps, input.prior, at);
-    if (!isSolved) throw explainRow(systems, row, input.gram, input.prior);
+  const { solver } = input;
+  const prior = readsPrior(solver, factors) ? input.prior : undefined;
+  if (solver.name === 'cg') {
+    const isSolved = solveRowByConjugateGradients(systems, row, solver.cgSteps, prior, at);
+    if (!isSolved) throw explainRow(systems, row, input.gram, prior);
   } else {
-    const pivot = solveRowByCholesky(systems, row);
-    if (pivot >= 0) throw explainRow(systems, row, input.gram, undefined, pivot);
+    const pivot =
+      solver.name === 'ials++' && solver.block < factors
+        ? solveRowBySubspaces(systems, row, solver.block, prior, at)
+        : solveRowByCholesky(systems, row);
+    if (pivot >= 0) throw explainRow(systems, row, input.gram, prior, pivot);
   }
   for (let k = 0; k < factors; k++) {
     const value = Math.fround(workspace.solution[k]!);
-    if (value - value !== 0) throw explainRow(systems, row, input.gram, input.prior);
+    if (value - value !== 0) throw explainRow(systems, row, input.gram, prior);
     out[at + k] = value;
   }
 }
@@ -139,11 +149,23 @@ function product(a: Float32Array, aAt: number, b: Float32Array, bAt: number, len
 
 function checkInput(input: SolveBlockInput): void {
   const { block, factors, solver } = input;
-  if (solver.name !== 'cholesky' && solver.name !== 'cg') {
+  if (!PORTABLE_SOLVERS.has(solver.name)) {
     throw new DeviceError(
       'STOA_DEVICE',
-      `the portable device has no solver "${solver.name}"; choose cholesky or cg`,
+      `the portable device has no solver "${solver.name}"; choose ${[...PORTABLE_SOLVERS].join(', ')}`,
       { fields: { field: 'ials.solver' } },
+    );
+  }
+  if (solver.gather !== undefined && solver.gather !== 'f32') {
+    throw new DeviceError('STOA_DEVICE', `the portable device has no gather "${solver.gather}"; choose f32`, {
+      fields: { field: 'ials.gather' },
+    });
+  }
+  if (solver.name === 'ials++' && !(Number.isInteger(solver.block) && solver.block >= 1)) {
+    throw new ShapeError(
+      'STOA_SHAPE',
+      `a block of ${solver.block} dimensions is none: a whole number of at least 1 was expected`,
+      { fields: { field: 'ials.block' } },
     );
   }
   expectLength('block.ptr', block.ptr.length, block.rows + 1);

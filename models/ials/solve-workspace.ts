@@ -40,13 +40,18 @@ export class SolveWorkspace {
   #weights = new Float64Array(0);
   #gram = new Float64Array(0);
   #scale = Number.NaN;
+  #subspaces: { width: number; of: readonly SolveWorkspace[] } | undefined;
   readonly #shared = new Map<number, SharedFactor>();
 
   /** Makes room for K factors, and drops shared factors that were made of another Gram. */
   prepare(factors: number, gram: Float64Array, objective: IalsObjective): void {
-    const scale = gramScale(objective);
+    this.#prepare(factors, gram, gramScale(objective));
+  }
+
+  #prepare(factors: number, gram: Float64Array, scale: number): void {
     if (factors === this.factors && scale === this.#scale && sameBits(gram, this.#gram)) return;
     this.#shared.clear();
+    this.#subspaces = undefined;
     this.#scale = scale;
     this.#gram = Float64Array.from(gram);
     if (factors === this.factors) return;
@@ -109,6 +114,50 @@ export class SolveWorkspace {
     }
     this.#shared.set(penalty, made);
     return made;
+  }
+
+  /**
+   * Workspaces of the consecutive blocks of `width` dimensions, the last one shorter: each with the block's part of
+   * the Gram and shared factors of its own.
+   */
+  subspaces(width: number): readonly SolveWorkspace[] {
+    if (this.#subspaces?.width === width) return this.#subspaces.of;
+    const of: SolveWorkspace[] = [];
+    for (let start = 0; start < this.factors; start += width) {
+      const count = Math.min(width, this.factors - start);
+      const part = new Float64Array(count * count);
+      for (let r = 0; r < count; r++) {
+        const row = (start + r) * this.factors + start;
+        part.set(this.#gram.subarray(row, row + count), r * count);
+      }
+      const subspace = new SolveWorkspace();
+      subspace.#prepare(count, part, this.#scale);
+      of.push(subspace);
+    }
+    this.#subspaces = { width, of };
+    return of;
+  }
+
+  /** target −= (s·G + λI) x over the dimensions from `start`, with x the present `solution`. Cost: 2 · count · K. */
+  subtractSystemProduct(target: Float64Array, start: number, count: number, penalty: number): void {
+    const { factors, solution } = this;
+    const gram = this.#gram;
+    for (let r = 0; r < count; r++) {
+      const row = (start + r) * factors;
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      let c = 0;
+      for (; c + 3 < factors; c += 4) {
+        s0 += gram[row + c]! * solution[c]!;
+        s1 += gram[row + c + 1]! * solution[c + 1]!;
+        s2 += gram[row + c + 2]! * solution[c + 2]!;
+        s3 += gram[row + c + 3]! * solution[c + 3]!;
+      }
+      for (; c < factors; c++) s0 += gram[row + c]! * solution[c]!;
+      target[r] = target[r]! - this.#scale * (s0 + s1 + (s2 + s3)) - penalty * solution[start + r]!;
+    }
   }
 
   /** Mean of the diagonal of s·G. */

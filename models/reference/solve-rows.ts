@@ -94,13 +94,13 @@ export function referenceSolve(
 
 /**
  * How well x solves A x = b, whatever the condition of A: the normwise backward error
- * ‖Ax − b‖ / (‖A‖_F ‖x‖ + ‖b‖), in 2-norms.
+ * ‖Ax − b‖ / (‖A‖_F ‖x‖ + ‖b‖), in 2-norms. A may be some of a system's rows.
  */
 export function backwardError(system: DenseSystem, x: ArrayLike<number>): number {
-  const n = system.b.length;
+  const columns = x.length;
   const residual = Array.from(system.b, (value, r) => {
     let sum = -value;
-    for (let c = 0; c < n; c++) sum += system.a[r * n + c]! * x[c]!;
+    for (let c = 0; c < columns; c++) sum += system.a[r * columns + c]! * x[c]!;
     return sum;
   });
   const scale = norm(system.a) * norm(x) + norm(system.b);

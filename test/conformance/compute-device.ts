@@ -17,6 +17,7 @@ import { unpackGram } from '../../models/gram.js';
 import { referenceConjugateGradients } from '../../models/reference/conjugate-gradients.js';
 import { referenceGram } from '../../models/reference/gram.js';
 import { backwardError, referenceSolve, referenceSystem } from '../../models/reference/solve-rows.js';
+import { referenceSubspaces, subspaceBackwardError } from '../../models/reference/subspace.js';
 import {
   anyProblemOptions,
   buildProblem,
@@ -27,6 +28,7 @@ import {
   rowDistances,
 } from '../support/ials-problems.js';
 import { describeDeviceRanking } from './compute-device-ranking.js';
+import { describeDeviceScoring } from './compute-device-scoring.js';
 import { describeDeviceTraining } from './compute-device-training.js';
 
 /** What f32 arithmetic keeps; a device that computes inside in f64 is far below. */
@@ -40,6 +42,8 @@ export const TOLERANCES = {
   /** The same after three steps: mean over rows, and worst row. */
   threeStepsMean: 1e-5,
   threeStepsMax: 2e-3,
+  /** Distance of a row to the reference's after one pass of `ials++`: a prior far off magnifies rounding. */
+  subspaces: 1e-4,
   /** Entries of a Gram, as a part of the largest. */
   gram: 2e-6,
   /** Terms of the loss, relative. */
@@ -61,10 +65,12 @@ export function describeComputeDevice(factory: DeviceFactory, threads: number): 
     describeTables(deviceOf);
     describeExact(deviceOf);
     describeSteps(deviceOf);
+    describeSubspaces(deviceOf);
     describeBits(deviceOf);
     describeRefusals(deviceOf);
     describeAborts(deviceOf);
     describeDeviceRanking(deviceOf);
+    describeDeviceScoring(deviceOf);
     describeDeviceTraining(deviceOf);
     describeEnd(factory, threads);
   });
@@ -77,6 +83,7 @@ function describeProbe(factory: DeviceFactory, device: () => ComputeDevice): voi
     expect(info.kind).toBe(factory.kind);
     expect(info.name).not.toBe('');
     expect(capabilities.solvers.size).toBeGreaterThan(0);
+    expect(capabilities.gathers.has('f32')).toBe(true);
     for (const limit of ['factorsMax', 'topNMax', 'blocksInFlight', 'tableBytesMax'] as const) {
       expect(capabilities[limit]).toBeGreaterThanOrEqual(1);
     }
@@ -181,6 +188,62 @@ function describeSteps(device: () => ComputeDevice): void {
   });
 }
 
+function describeSubspaces(device: () => ComputeDevice): void {
+  it('solves blocks of dimensions one after the other, from a prior or from zero, where it has ials++', async () => {
+    if (!device().capabilities.solvers.has('ials++')) return;
+    const anyBlock = fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 20 }));
+    await fc.assert(
+      fc.asyncProperty(anyProblemOptions, anyBlock, fc.boolean(), async (options, width, isWarm) => {
+        const problem = buildProblem(options);
+        const { block, fixed, factors, objective } = problem;
+        const prior = isWarm ? problem.prior : undefined;
+        const solver = { name: 'ials++' as const, cgSteps: 1, block: width };
+        const result = await solve(device(), { ...problem, prior }, solver, { wantLoss: true });
+        const expected = referenceSubspaces(block, fixed, factors, objective, width, prior);
+        const distances = rowDistances(result.rows, expected, factors);
+        expect(Math.max(...distances)).toBeLessThan(TOLERANCES.subspaces);
+        expect(worstSubspaceError({ ...problem, prior }, width, result.rows)).toBeLessThan(
+          TOLERANCES.backward,
+        );
+        expect([...result.rows.subarray(0, factors)]).toEqual(new Array(factors).fill(0));
+        expectGram(result, block.rows, factors);
+        expectLoss(result, problem);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it.each([
+    [13, 13],
+    [13, 64],
+    [16, 16],
+    [30, 1000],
+  ])(
+    'with K = %d and a block of %d solves exactly, whatever the prior, where it has ials++',
+    async (factors, width) => {
+      if (!device().capabilities.solvers.has('ials++')) return;
+      const problem = buildProblem({ rows: 12, cols: 60, factors, objective: huObjective, seed: 3 });
+      const { rows } = await solve(device(), problem, { name: 'ials++', cgSteps: 1, block: width });
+      const expected = referenceSolve(problem.block, problem.fixed, factors, problem.objective);
+      expect(Math.max(...rowDistances(rows, expected, factors))).toBeLessThan(TOLERANCES.row);
+      expect(worstBackwardError(problem, rows)).toBeLessThan(TOLERANCES.backward);
+    },
+  );
+
+  it.each(['ials', 'hu2008'] as const)(
+    'keeps the backward error of a block on an ill-conditioned Gram, for %s, where it has ials++',
+    async (name) => {
+      if (!device().capabilities.solvers.has('ials++')) return;
+      const base = name === 'ials' ? defaultObjective : huObjective;
+      const objective = { ...base, regularization: 1e-3, weights: 'value' as const };
+      const options = { rows: 20, cols: 160, factors: 32, objective, seed: 5, valueMax: 5000, decay: 0.7 };
+      const problem = buildProblem(options);
+      const { rows } = await solve(device(), problem, { name: 'ials++', cgSteps: 1, block: 12 });
+      expect(worstSubspaceError(problem, 12, rows)).toBeLessThan(TOLERANCES.backward);
+    },
+  );
+}
+
 function describeBits(device: () => ComputeDevice): void {
   it('gives a row the same bits in any block, alone or with others in flight, where it says so', async () => {
     if (device().capabilities.determinism !== 'bitwise') return;
@@ -244,6 +307,13 @@ function describeRefusals(device: () => ComputeDevice): void {
     }
   });
 
+  it('refuses by name a gather that it does not have', async () => {
+    if (device().capabilities.gathers.has('f16')) return;
+    const failed = solve(device(), problemWith(), { ...cholesky, gather: 'f16' });
+    await expect(failed).rejects.toBeInstanceOf(DeviceError);
+    await expect(failed).rejects.toThrow('"f16"');
+  });
+
   it('goes on after a refusal', async () => {
     const problem = problemWith();
     const { rows } = await solve(device(), problem, cholesky);
@@ -291,6 +361,9 @@ function describeEnd(factory: DeviceFactory, threads: number): void {
     await expect(device.read(table, 0, 1)).rejects.toBeInstanceOf(DeviceError);
     const items = { queries: new Float32Array(2), items: table, n: 1 };
     await expect(device.topN(items)).rejects.toBeInstanceOf(DeviceError);
+    const pairs = { rows: 1, cols: 3, ptr: Int32Array.of(0, 1), idx: Int32Array.of(2) };
+    const wanted = { queries: new Float32Array(2), items: table, pairs };
+    await expect(device.score(wanted)).rejects.toBeInstanceOf(DeviceError);
   });
 }
 
@@ -335,6 +408,21 @@ function worstBackwardError(problem: IalsProblem, rows: Float32Array): number {
     if (block.ptr[row] === block.ptr[row + 1]) return 0;
     const system = referenceSystem(block, row, fixed, factors, objective, gram);
     return backwardError(system, rows.subarray(row * factors, (row + 1) * factors));
+  });
+  return Math.max(...errors);
+}
+
+function worstSubspaceError(
+  problem: Omit<IalsProblem, 'prior'> & { prior?: Float32Array },
+  width: number,
+  rows: Float32Array,
+): number {
+  const { block, fixed, factors, objective, gram, prior } = problem;
+  const errors = Array.from({ length: block.rows }, (_, row) => {
+    if (block.ptr[row] === block.ptr[row + 1]) return 0;
+    const system = referenceSystem(block, row, fixed, factors, objective, gram);
+    const of = (table: Float32Array) => table.subarray(row * factors, (row + 1) * factors);
+    return subspaceBackwardError(system, width, of(rows), prior && of(prior));
   });
   return Math.max(...errors);
 }

@@ -24,7 +24,7 @@ describe('the portable device', () => {
     return device;
   };
 
-  it.each(['cholesky', 'cg'] as const)(
+  it.each(['cholesky', 'cg', 'ials++'] as const)(
     'gives the same bits with 1, 2 and 3 threads, with %s',
     async (name) => {
       const problem = buildProblem({ rows: 60, cols: 80, factors: 17, objective: defaultObjective, seed: 9 });
@@ -44,7 +44,7 @@ describe('the portable device', () => {
               gram: problem.gram,
               prior: problem.prior.subarray(cuts[i]! * 17, end * 17),
               objective: problem.objective,
-              solver: { name, cgSteps: 3, block: 1 },
+              solver: { name, cgSteps: 3, block: 5 },
               wantLoss: false,
             }),
           ),

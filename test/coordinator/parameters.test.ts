@@ -70,7 +70,7 @@ describe('sums of a phase', () => {
 describe('tables', () => {
   it('show rows of the next clock only once it is complete, and then all together', () => {
     const tables = new FactorTables({ users: 4, items: 2, factors: FACTORS });
-    tables.writeNext('users', 1, randomRows(2));
+    tables.next('users', 1, 3).set(randomRows(2));
     expect(tables.current('users').every((x) => x === 0)).toBe(true);
     expect(tables.at('users', 1)).toBeUndefined();
     const before = tables.current('users');
@@ -89,7 +89,7 @@ describe('tables', () => {
       const { buffer } = tables.current('users');
       if (!buffers.has(buffer)) bytes += buffer.byteLength;
       buffers.add(buffer);
-      tables.writeNext('users', 0, new Float32Array(1000 * 16));
+      tables.next('users', 0, 1000).set(new Float32Array(1000 * 16));
       tables.commit('users');
     }
     expect(bytes).toBe(2 * 1000 * 16 * 4);
@@ -113,7 +113,8 @@ describe('checkpoints', () => {
       const rows = randomRows(store.tables.rows(side), phase + 1);
       store.beginPhase(side, 1);
       const gram = packedGramOf(rows, store.tables.rows(side), FACTORS);
-      store.apply({ index: 0, rowStart: 0 }, rows, { gram, loss: { observed: 1, penalty: 0.1 * phase } });
+      store.tables.next(side, 0, store.tables.rows(side)).set(rows);
+      store.apply(0, { gram, loss: { observed: 1, penalty: 0.1 * phase } });
       store.commitPhase();
     }
     return store;

@@ -40,7 +40,14 @@ function pass(ms: number, alive: string[] = []): ScheduleEffect[] {
 }
 
 function join(sessionId: string, threads = 1): void {
-  const session = { sessionId, name: sessionId, threads, solvers: ['cholesky'], factorsMax: 64 };
+  const session = {
+    sessionId,
+    name: sessionId,
+    threads,
+    solvers: ['cholesky'],
+    gathers: ['f32'],
+    factorsMax: 64,
+  };
   send({ type: 'workerJoined', session });
 }
 

@@ -2,18 +2,23 @@
 
 import { transposeCsr } from '../../models/baselines/transpose-csr.js';
 import { type Csr, csrSlice } from '../../models/csr.js';
-import type { ComputeDevice, FactorTable, IalsObjective } from '../../models/device.js';
+import type { ComputeDevice, FactorTable, IalsObjective, SolverOptions } from '../../models/device.js';
 import { addPackedGram, packedGramOf, unpackGram } from '../../models/gram.js';
 import { initFactors } from '../../models/ials/init-factors.js';
+import { readsPrior } from '../../models/ials/reads-prior.js';
 
 export interface IalsSettings {
   factors: number;
   epochs: number;
   objective: IalsObjective;
   seed: number;
+  /** @default cholesky */
+  solver?: SolverOptions;
 }
 
 const BLOCKS = 64;
+
+const CHOLESKY: SolverOptions = { name: 'cholesky', cgSteps: 1, block: 1 };
 
 export async function trainIals(device: ComputeDevice, train: Csr, settings: IalsSettings) {
   const { factors, epochs, seed } = settings;
@@ -41,22 +46,18 @@ async function solveSide(
   fixed: FactorTable,
   out: FactorTable,
   packed: Float64Array,
-  { factors, objective }: IalsSettings,
+  { factors, objective, solver = CHOLESKY }: IalsSettings,
 ): Promise<Float64Array> {
   const gram = unpackGram(packed, factors);
   const perBlock = Math.ceil(csr.rows / BLOCKS);
   const starts = Array.from({ length: Math.ceil(csr.rows / perBlock) }, (_, block) => block * perBlock);
   const results = await Promise.all(
-    starts.map((start) =>
-      device.solveBlock({
-        block: csrSlice(csr, start, Math.min(start + perBlock, csr.rows)),
-        fixed,
-        gram,
-        objective,
-        solver: { name: 'cholesky', cgSteps: 1, block: factors },
-        wantLoss: false,
-      }),
-    ),
+    starts.map(async (start) => {
+      const end = Math.min(start + perBlock, csr.rows);
+      const block = csrSlice(csr, start, end);
+      const prior = readsPrior(solver, factors) ? await device.read(out, start, end) : undefined;
+      return device.solveBlock({ block, fixed, gram, prior, objective, solver, wantLoss: false });
+    }),
   );
   const sum = new Float64Array(packed.length);
   for (const [block, result] of results.entries()) {

@@ -49,6 +49,13 @@ describe('the work of a row', () => {
     expect(rowWork(100_000, 64, cholesky) / (100_000 * 64 * 65)).toBeCloseTo(1, 3);
   });
 
+  it('of blocks of dimensions is near that of their own systems, and exact for a block of K', () => {
+    const blocks = (block: number) => rowWork(100_000, 64, { name: 'ials++', cgSteps: 1, block });
+    expect(blocks(16) / (100_000 * 64 * 17)).toBeCloseTo(1 + 4 / 17, 3);
+    expect(blocks(64)).toBe(rowWork(100_000, 64, cholesky));
+    expect(blocks(1000)).toBe(blocks(64));
+  });
+
   it('of conjugate gradients grows with their steps', () => {
     const steps = (cgSteps: number) => rowWork(20, 32, { name: 'cg', cgSteps, block: 1 });
     expect(steps(7) / steps(3)).toBe(2);

@@ -2,14 +2,15 @@
 
 import { describe, expect, it } from 'vitest';
 import { DeviceError, NumericError, ShapeError } from '../../common/errors.js';
+import type { SolverName } from '../../models/device.js';
 import { SolveAborted, type SolveBlockInput, solveBlock } from '../../models/ials/solve-block.js';
 import { buildProblem, defaultObjective, huObjective } from '../support/ials-problems.js';
 
-describe.each(['cholesky', 'cg'] as const)('with %s, a block', (name) => {
+describe.each(['cholesky', 'cg', 'ials++'] as const)('with %s, a block', (name) => {
   const input = (): SolveBlockInput => {
     const objective = { ...defaultObjective, weights: 'value' as const };
     const problem = buildProblem({ rows: 4, cols: 30, factors: 10, objective, seed: 1, valueMax: 3 });
-    return { ...problem, solver: { name, cgSteps: 3, block: 1 }, wantLoss: false };
+    return { ...problem, solver: { name, cgSteps: 3, block: 4 }, wantLoss: false };
   };
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
@@ -93,15 +94,15 @@ describe.each(['cholesky', 'cg'] as const)('with %s, a block', (name) => {
     const problem = buildProblem({ rows: 0, cols: 5000, factors: 64, objective: huObjective, seed: 1 });
     let asked = 0;
     const isAborted = () => ++asked > 4;
-    const solver = { name, cgSteps: 3, block: 1 };
+    const solver = { name, cgSteps: 3, block: 16 };
     expect(() => solveBlock({ ...problem, solver, wantLoss: false, isAborted })).toThrow(SolveAborted);
   });
 });
 
-it('a prior that is not finite is refused by the solver that reads it, naming the row', () => {
+it.each(['cg', 'ials++'] as const)('a prior that is not finite is refused by %s, naming the row', (name) => {
   const problem = buildProblem({ rows: 4, cols: 30, factors: 10, objective: defaultObjective, seed: 1 });
   problem.prior[2 * 10] = Number.NaN;
-  const solver = { name: 'cg' as const, cgSteps: 3, block: 1 };
+  const solver = { name, cgSteps: 3, block: 3 };
   expect(() => solveBlock({ ...problem, solver, wantLoss: false })).toThrow(
     /row 2 of the block .* prior factors hold a number that is not finite/,
   );
@@ -123,13 +124,37 @@ it('a singular system without a penalty is refused with the row and its pivot', 
   );
 });
 
-it('a solver that is not there is refused by its name', () => {
-  const problem = buildProblem({ rows: 0, cols: 3, factors: 2, objective: defaultObjective, seed: 1 });
-  const solver = { name: 'ials++' as const, cgSteps: 1, block: 1 };
+it('a singular block of dimensions is refused with the row and its pivot', () => {
+  const objective = { ...defaultObjective, alpha0: 0, regularization: 0 };
+  const problem = buildProblem({ rows: 0, cols: 30, factors: 10, objective, seed: 1 });
+  const solver = { name: 'ials++' as const, cgSteps: 1, block: 4 };
   expect(() => solveBlock({ ...problem, solver, wantLoss: false })).toThrow(
-    expect.objectContaining({
-      constructor: DeviceError,
-      message: expect.stringMatching(/no solver "ials\+\+"/),
-    }),
+    expect.objectContaining({ code: 'STOA_NUMERIC_PIVOT', fields: { row: 1, pivot: 1 } }),
+  );
+});
+
+it.each([0, -3, 2.5, Number.NaN])('a block of %f dimensions is refused', (width) => {
+  const problem = buildProblem({ rows: 0, cols: 3, factors: 2, objective: defaultObjective, seed: 1 });
+  const solver = { name: 'ials++' as const, cgSteps: 1, block: width };
+  expect(() => solveBlock({ ...problem, solver, wantLoss: false })).toThrow(
+    expect.objectContaining({ constructor: ShapeError, fields: { field: 'ials.block' } }),
+  );
+});
+
+it.each([
+  [
+    'solver',
+    { name: 'sgd' as SolverName, cgSteps: 1, block: 1 },
+    /no solver "sgd"; choose cholesky, cg, ials\+\+/,
+  ],
+  [
+    'gather',
+    { name: 'cg' as const, cgSteps: 1, block: 1, gather: 'f16' as const },
+    /no gather "f16"; choose f32/,
+  ],
+])('a %s that is not there is refused by its name', (_, solver, message) => {
+  const problem = buildProblem({ rows: 0, cols: 3, factors: 2, objective: defaultObjective, seed: 1 });
+  expect(() => solveBlock({ ...problem, solver, wantLoss: false })).toThrow(
+    expect.objectContaining({ constructor: DeviceError, message: expect.stringMatching(message) }),
   );
 });

@@ -43,6 +43,14 @@ const CONFIGURATIONS = {
   'ials by cholesky': { 'ials.solver': 'cholesky', 'train.loss': true },
   'ials by cg': { 'ials.solver': 'cg', 'ials.weights': 'value' },
   'hu2008 by cholesky': { 'ials.objective': 'hu2008', 'ials.weights': 'value', 'ials.regularization': 0.1 },
+  'ials by ials++': { 'ials.solver': 'ials++', 'ials.block': 5, 'train.loss': true },
+  'hu2008 by ials++': {
+    'ials.objective': 'hu2008',
+    'ials.solver': 'ials++',
+    'ials.block': 6,
+    'ials.weights': 'value',
+    'ials.regularization': 0.1,
+  },
   'hu2008 by cg': { 'ials.objective': 'hu2008', 'ials.solver': 'cg', 'ials.regularization': 0.1 },
 };
 
@@ -84,8 +92,12 @@ it('a system that is not positive definite fails the run at once, and says which
   });
 });
 
-it('the loss never rises from phase to phase with cholesky, and is that of the objective', async () => {
-  const settings = { 'ials.factors': 12, 'train.epochs': 5, 'train.loss': true, 'ials.init_stddev': 1 };
+it.each([
+  ['cholesky', {}],
+  ['ials++', { 'ials.block': 5 }],
+])('the loss never rises from phase to phase with %s, and is that of the objective', async (solver, more) => {
+  const start = { 'ials.factors': 12, 'train.epochs': 5, 'train.loss': true, 'ials.init_stddev': 1 };
+  const settings = { ...start, 'ials.solver': solver, ...more };
   const dir = runDir();
   const { result, model } = await cluster.train({ dataset, runDir: dir, settings }, { workers: 2 });
   const lines = (await readFile(path.join(dir, 'metrics.jsonl'), 'utf8')).trim().split('\n');

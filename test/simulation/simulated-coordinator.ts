@@ -59,7 +59,7 @@ export class SimulatedCoordinator {
   register(worker: { name: string; threads: number }, reply: (sessionId: string) => void): void {
     this.#awake(() => {
       const sessionId = `s${this.#nextId++}`;
-      const session = { ...worker, sessionId, solvers: ['cholesky'], factorsMax: 64 };
+      const session = { ...worker, sessionId, solvers: ['cholesky'], gathers: ['f32'], factorsMax: 64 };
       this.schedule.receive({ type: 'workerJoined', session }, this.#queue.nowMs);
       this.#carryOut();
       reply(sessionId);

@@ -44,6 +44,7 @@ export class RawWorker {
       device: 'portable',
       deviceDetail: 'by hand',
       solvers: ['cholesky', 'cg'],
+      gathers: ['f32'],
       factorsMax: 1024,
       version: STOA_VERSION,
       ...change,

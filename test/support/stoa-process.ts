@@ -7,7 +7,7 @@ import { builtEntry } from '../../common/package-root.js';
 export interface StoaOptions {
   cwd?: string;
   env?: Readonly<Record<string, string>>;
-  /** Ended with SIGKILL after this long. @default 50_000 */
+  /** Ended with SIGKILL after this long. @default 50_000 for `stoa`; `startStoa` leaves it to whoever started it */
   timeoutMs?: number;
 }
 
@@ -30,7 +30,7 @@ export interface StoaProcess {
 
 /** Runs `stoa …` to its end. */
 export function stoa(args: readonly string[], options: StoaOptions = {}): Promise<StoaOutcome> {
-  return startStoa(args, options).ended;
+  return startStoa(args, { timeoutMs: 50_000, ...options }).ended;
 }
 
 /** Starts `stoa …`; whoever starts it sees to its end. */
@@ -49,7 +49,8 @@ export function startStoa(args: readonly string[], options: StoaOptions = {}): S
       for (const listener of listeners) listener();
     });
   }
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 50_000);
+  const { timeoutMs } = options;
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   const ended = new Promise<StoaOutcome>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (exitCode, signal) => {

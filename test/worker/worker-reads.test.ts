@@ -73,7 +73,15 @@ describe('rows', () => {
   });
 
   const mirrorOf = () =>
-    FactorMirror.create({ runId: 'run', side: 'users', rows: ROWS, factors: FACTORS, device, link });
+    FactorMirror.create({
+      runId: 'run',
+      sessionId: 'session',
+      side: 'users',
+      rows: ROWS,
+      factors: FACTORS,
+      device,
+      link,
+    });
 
   it('that this worker computed are not asked for again', async () => {
     const mirror = await mirrorOf();

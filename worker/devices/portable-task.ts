@@ -6,6 +6,7 @@ import type { Csr } from '../../models/csr.js';
 import type { BlockLoss, IalsObjective, SolverOptions } from '../../models/device.js';
 import { SolveAborted, solveBlock } from '../../models/ials/solve-block.js';
 import type { SolveWorkspace } from '../../models/ials/solve-workspace.js';
+import { ScoringAborted, scorePairs } from '../../models/rank/score-pairs.js';
 import { RankAborted, topN } from '../../models/rank/top-n.js';
 
 export interface SolveTask {
@@ -43,7 +44,22 @@ export interface RankTask {
   readonly abort: Int32Array;
 }
 
-export type PortableTask = SolveTask | RankTask;
+export interface ScorePairsTask {
+  readonly kind: 'score';
+  readonly queries: Float32Array;
+  readonly count: number;
+  /** As in `RankTask`. */
+  readonly queryStart: number;
+  readonly items: Float32Array;
+  readonly itemCount: number;
+  readonly factors: number;
+  readonly pairs: Csr;
+  /** Written, one score a pair. */
+  readonly out: Float32Array;
+  readonly abort: Int32Array;
+}
+
+export type PortableTask = SolveTask | RankTask | ScorePairsTask;
 
 export type PortableAnswer =
   | { readonly kind: 'done'; readonly ms: number; readonly loss?: BlockLoss }
@@ -64,12 +80,17 @@ export function runPortableTask(task: PortableTask, workspace: SolveWorkspace): 
   try {
     let loss: BlockLoss | undefined;
     if (task.kind === 'solve') loss = solveBlock({ ...task, workspace, isAborted }).loss;
-    else topN({ ...task, isAborted });
+    else if (task.kind === 'rank') topN({ ...task, isAborted });
+    else scorePairs({ ...task, isAborted });
     return { kind: 'done', ms: performance.now() - startMs, loss };
   } catch (error) {
-    if (error instanceof SolveAborted || error instanceof RankAborted) return { kind: 'aborted' };
+    if (isAbort(error)) return { kind: 'aborted' };
     if (!(error instanceof StoaError)) throw error;
     const { name, code, message, fields } = error;
     return { kind: 'failed', name, code, message, fields };
   }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof SolveAborted || error instanceof RankAborted || error instanceof ScoringAborted;
 }

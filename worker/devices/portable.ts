@@ -16,10 +16,12 @@ import type {
   DeviceFactory,
   DeviceInfo,
   FactorTable,
+  ScoreTask,
   TopNResult,
   TopNTask,
 } from '../../models/device.js';
 import { packedGramLength } from '../../models/gram.js';
+import { PORTABLE_SOLVERS } from '../../models/ials/solve-block.js';
 import { PortablePool } from './portable-pool.js';
 
 /** Heaps of more items than this are no longer the small part of a ranking's cost. */
@@ -46,7 +48,8 @@ class PortableDevice implements ComputeDevice {
   constructor(threads: number) {
     this.info = portableInfo(threads);
     this.capabilities = {
-      solvers: new Set(['cholesky', 'cg']),
+      solvers: PORTABLE_SOLVERS,
+      gathers: new Set(['f32']),
       factorsMax: FACTORS_MAX,
       topNMax: TOP_N_MAX,
       // One more than there are threads, so that a thread that ends finds the next block waiting.
@@ -147,6 +150,34 @@ class PortableDevice implements ComputeDevice {
     return { ids, scores };
   }
 
+  async score(task: ScoreTask): Promise<Float32Array> {
+    const { items } = task;
+    const count = task.queries.length / items.factors;
+    checkPairs(task, count);
+    const queries = share(task.queries);
+    const pairs = shareCsr({ ...task.pairs, values: undefined });
+    const scores = sharedFloat32(pairs.idx.length);
+    const perTask = Math.max(QUERIES_PER_TASK_MIN, Math.ceil(count / this.info.threads));
+    const parts: Promise<unknown>[] = [];
+    for (let start = 0; start < count; start += perTask) {
+      const end = Math.min(start + perTask, count);
+      const part = {
+        kind: 'score' as const,
+        queries: queries.subarray(start * items.factors, end * items.factors),
+        count: end - start,
+        queryStart: start,
+        items: this.#dataOf(items),
+        itemCount: items.rows,
+        factors: items.factors,
+        pairs: csrSlice(pairs, start, end),
+        out: scores.subarray(pairs.ptr[start]!, pairs.ptr[end]!),
+      };
+      parts.push(this.#pool.run(part, task.signal));
+    }
+    await Promise.all(parts);
+    return scores;
+  }
+
   async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
@@ -217,13 +248,28 @@ function checkRange(table: FactorTable, rowStart: number, rowEnd: number): void 
   );
 }
 
-function checkTopN(task: TopNTask, count: number): void {
-  if (!Number.isInteger(count)) {
-    throw new ShapeError(
-      'STOA_SHAPE',
-      `${task.queries.length} numbers are not whole queries of ${task.items.factors} factors`,
-    );
+function checkQueries({ queries, items }: TopNTask | ScoreTask, count: number): void {
+  if (Number.isInteger(count)) return;
+  throw new ShapeError(
+    'STOA_SHAPE',
+    `${queries.length} numbers are not whole queries of ${items.factors} factors`,
+  );
+}
+
+function checkPairs(task: ScoreTask, count: number): void {
+  checkQueries(task, count);
+  const { rows, cols, ptr, idx } = task.pairs;
+  if (rows !== count) throw new ShapeError('STOA_SHAPE', `pairs has ${rows} rows for ${count} queries`);
+  if (cols !== task.items.rows) {
+    throw new ShapeError('STOA_SHAPE', `pairs has ${cols} columns for ${task.items.rows} items`);
   }
+  if (ptr.length !== rows + 1 || idx.length !== ptr[rows]) {
+    throw new ShapeError('STOA_SHAPE', `pairs has ${idx.length} entries where its ptr says ${ptr[rows]}`);
+  }
+}
+
+function checkTopN(task: TopNTask, count: number): void {
+  checkQueries(task, count);
   if (!Number.isInteger(task.n) || task.n < 1 || task.n > TOP_N_MAX) {
     throw new ShapeError('STOA_SHAPE', `n is ${task.n} where 1 to ${TOP_N_MAX} was expected`);
   }
