@@ -4,7 +4,7 @@
 import { philox4x32 } from '../../common/random.js';
 
 /** Upper counter words of our draws. `Random` keeps the upper half of a stream number there, below 2^21. */
-export const DRAW_PURPOSE = { order: 0x5347_0000, negatives: 0x5348_0000 } as const;
+export const DRAW_PURPOSE = { order: 0x5347_0000, negatives: 0x5348_0000, validation: 0x5349_0000 } as const;
 
 const TWO_32 = 0x1_0000_0000;
 

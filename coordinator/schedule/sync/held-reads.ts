@@ -51,6 +51,14 @@ export class HeldReads<T> {
     return answers;
   }
 
+  /** Forgets all reads: the run is over. Returns them. */
+  clear(): HeldRead<T>[] {
+    const all = [...this.#byBlock.values()].flat();
+    this.#byBlock.clear();
+    this.#size = 0;
+    return all;
+  }
+
   /** Forgets a read whose caller is gone. */
   drop(token: T): void {
     for (const [block, held] of this.#byBlock) {
