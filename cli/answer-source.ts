@@ -4,6 +4,8 @@ import type { Command } from 'commander';
 import { parseAddress } from '../common/addresses.js';
 import { UsageError } from '../common/errors.js';
 import type { RecommendInput, SimilarInput } from '../coordinator/serving/recommend-request.js';
+import type { DeviceFacts } from '../models/device-facts.js';
+import { portableFacts } from './portable-facts.js';
 import { textTable } from './text-table.js';
 import { addClientTlsFlags, type TlsFlags, tlsOf } from './tls-flags.js';
 
@@ -29,6 +31,8 @@ export interface AnswerSource {
   similar(input: SimilarInput): Promise<{ items: SourceItem[]; modelVersion: string }>;
   /** Known for a model folder; a server does not say. */
   isSynthetic?: boolean;
+  /** What ranks; null: a server does not say. */
+  device: DeviceFacts | null;
   close(): void;
 }
 
@@ -59,6 +63,7 @@ async function readModel(dir: string): Promise<AnswerSource> {
     recommend: async (input) => recommender.recommend(parseRecommend(input)),
     similar: async (input) => recommender.similarItems(parseSimilar(input)),
     isSynthetic: model.synthetic,
+    device: portableFacts(1),
     close: () => {},
   };
 }
@@ -71,6 +76,7 @@ async function askServer(server: string, flags: TlsFlags): Promise<AnswerSource>
     recommend: ({ excludeItemIds, ...input }) =>
       client.recommend({ ...input, excludeItemIds: [...(excludeItemIds ?? [])] }),
     similar: (input) => client.similarItems(input),
+    device: null,
     close: () => client.close(),
   };
 }

@@ -1,148 +1,163 @@
-// Does a device compute what it should, and how fast: one block with known equations, solved and looked at again.
+// Does a device compute what it should, and how fast: a block solved by every solver it has, held against float64.
 
 import os from 'node:os';
 import { messageOf } from '../common/errors.js';
-import { createRandom, type Random } from '../common/random.js';
-import type { Csr } from '../models/csr.js';
-import type { BlockTask, ComputeDevice, IalsObjective, SolverOptions } from '../models/device.js';
-import { packedGramOf, unpackGram } from '../models/gram.js';
-import { rowWork } from '../models/ials/work.js';
-import { openDevice } from '../worker/devices/device-registry.js';
+import type { ComputeDevice, DeviceFactory, InstructionSet, SolverOptions } from '../models/device.js';
+import { type DeviceFacts, deviceFacts } from '../models/device-facts.js';
+import { referenceConjugateGradients } from '../models/reference/conjugate-gradients.js';
+import { backwardError, referenceSystem } from '../models/reference/solve-rows.js';
+import { subspaceBackwardError } from '../models/reference/subspace.js';
+import { DEVICE_FACTORIES } from '../worker/devices/device-registry.js';
+import { isGpu } from '../worker/devices/is-gpu.js';
+import { measureSpeed } from '../worker/devices/measure-speed.js';
+import { type SampleProblem, sampleProblem } from '../worker/devices/sample-problem.js';
 
-export interface DeviceCheck {
+export interface DeviceCheck extends Partial<Omit<DeviceFacts, 'device'>> {
+  /** As `--device` takes it. */
   device: string;
+  /** It works here, and right. */
   ok: boolean;
-  /** Largest ‖Ax − b‖ / (‖A‖ ‖x‖ + ‖b‖) over the rows, in float64. */
+  /** A real GPU. */
+  gpu: boolean;
+  /** The worst of `errors`. */
   backward_error?: number;
+  /** For each solver the worst error of a row; see `SOLVERS` for what it is and how large it may be. */
+  errors?: Record<string, number>;
   /** Billions of floating-point operations a second, all threads together. */
   gflops?: number;
-  threads: number;
+  /** Most bytes one factor table may have. */
+  table_bytes_max?: number;
   /** The device in words, or why it does not work. */
   detail: string;
+  /** What to do where it does not work. */
+  remedy?: string;
+  /** All that it says of itself. */
+  facts?: Readonly<Record<string, string | number | boolean>>;
 }
 
-const ROWS = 256;
-const COLUMNS = 500;
-const FACTORS = 64;
-const ENTRIES_MAX = 60;
+const ROWS = 24;
+/** Not a multiple of the block of ials++ below. */
+const FACTORS = 40;
 
-/** What float32 rows can keep of a float64 solution, with room to spare. */
-const BACKWARD_ERROR_MAX = 1e-6;
-
-/** Long enough that the first calls, which are slow, do not count for much. */
-const MEASURE_MS = 1000;
-
-const OBJECTIVE: IalsObjective = {
-  objective: 'ials',
-  weights: 'binary',
-  alpha0: 0.1,
-  alpha: 1,
-  regularization: 0.01,
-  nu: 1,
-};
-const SOLVER: SolverOptions = { name: 'cholesky', cgSteps: 3, block: FACTORS };
-
-/** Checks every device of this version. */
-export async function checkDevices(): Promise<DeviceCheck[]> {
-  return [await checkDevice('portable')];
+interface SolverCheck {
+  options: SolverOptions;
+  /** What float32 arithmetic can keep, with room to spare. */
+  errorMax: number;
+  errorOf: (problem: SampleProblem, rows: Float32Array) => number;
 }
 
-async function checkDevice(name: 'portable'): Promise<DeviceCheck> {
-  const threads = os.availableParallelism();
+const SOLVERS: readonly SolverCheck[] = [
+  // ‖Ax − b‖ / (‖A‖ ‖x‖ + ‖b‖) of the row's system.
+  { options: { name: 'cholesky', cgSteps: 1, block: FACTORS }, errorMax: 1e-6, errorOf: exactError },
+  // Distance to the row after the same steps in float64, as a part of the row.
+  { options: { name: 'cg', cgSteps: 3, block: FACTORS }, errorMax: 2e-3, errorOf: stepError },
+  // As for cholesky, of each block's part of the system.
+  { options: { name: 'ials++', cgSteps: 1, block: 16 }, errorMax: 1e-6, errorOf: subspaceError },
+];
+
+/** Checks every device of this version, and every provider of those that have several. */
+export async function checkDevices(
+  isa?: InstructionSet,
+  factories: readonly DeviceFactory[] = DEVICE_FACTORIES,
+): Promise<DeviceCheck[]> {
+  const checks: DeviceCheck[] = [];
+  for (const factory of factories) {
+    for (const provider of factory.providers ?? [undefined]) {
+      checks.push(await checkDevice(factory, provider, isa));
+    }
+  }
+  return checks;
+}
+
+async function checkDevice(
+  factory: DeviceFactory,
+  provider: string | undefined,
+  isa: InstructionSet | undefined,
+): Promise<DeviceCheck> {
+  const { kind } = factory;
+  const name = provider === undefined ? kind : `${kind}:${provider}`;
   try {
-    const device = await openDevice(name, { threads });
+    const probe = await factory.probe(provider === undefined ? undefined : { provider });
+    if (!probe.ok) return { device: name, ok: false, gpu: false, detail: probe.reason, remedy: probe.remedy };
+    const threads = os.availableParallelism();
+    const device = await factory.open({ threads, provider, isa: kind === 'native' ? isa : undefined });
     return await checkOpened(name, device).finally(() => device.dispose());
   } catch (error) {
-    return { device: name, ok: false, threads, detail: messageOf(error) };
+    const remedy = 'see docs/gpu.md for GPUs; "stoa doctor --verbose" shows the causes';
+    return { device: name, ok: false, gpu: false, detail: messageOf(error), remedy };
   }
 }
 
 async function checkOpened(name: string, device: ComputeDevice): Promise<DeviceCheck> {
-  const task = await taskFor(device);
-  const error = await backwardErrorOf(device, task);
-  const gflops = await speedOf(device, task);
-  const detail = device.info.name;
-  const ok = error <= BACKWARD_ERROR_MAX;
-  return { device: name, ok, backward_error: error, gflops, threads: device.info.threads, detail };
-}
-
-type CheckTask = BlockTask & { fixedRows: Float32Array };
-
-async function taskFor(device: ComputeDevice): Promise<CheckTask> {
-  const random = createRandom(1);
-  const fixedRows = Float32Array.from({ length: COLUMNS * FACTORS }, () => random.normal() / 8);
-  const fixed = await device.createTable(COLUMNS, FACTORS);
-  await device.write(fixed, 0, fixedRows);
-  const gram = unpackGram(packedGramOf(fixedRows, COLUMNS, FACTORS), FACTORS);
-  const block = randomRows(random);
-  return { block, fixed, fixedRows, gram, objective: OBJECTIVE, solver: SOLVER, wantLoss: false };
-}
-
-function randomRows(random: Random): Csr {
-  const ptr = new Int32Array(ROWS + 1);
-  const idx: number[] = [];
-  for (let row = 0; row < ROWS; row++) {
-    const columns = new Set<number>();
-    const entries = 1 + random.int(ENTRIES_MAX);
-    while (columns.size < entries) columns.add(random.int(COLUMNS));
-    idx.push(...[...columns].sort((a, b) => a - b));
-    ptr[row + 1] = idx.length;
-  }
-  return { rows: ROWS, cols: COLUMNS, ptr, idx: Int32Array.from(idx) };
-}
-
-async function backwardErrorOf(device: ComputeDevice, task: CheckTask): Promise<number> {
-  const { rows } = await device.solveBlock(task);
-  let worst = 0;
-  for (let row = 0; row < ROWS; row++) {
-    const solution = rows.subarray(row * FACTORS, (row + 1) * FACTORS);
-    worst = Math.max(worst, rowBackwardError(task, row, solution));
-  }
-  return worst;
-}
-
-/** The row's equations put together plainly, (α₀G + Σyyᵀ + λI)x = Σy, and how far x is from solving them. */
-function rowBackwardError({ block, fixedRows, gram }: CheckTask, row: number, x: Float32Array): number {
-  const K = FACTORS;
-  const matrix = gram.map((value) => OBJECTIVE.alpha0 * value);
-  const right = new Float64Array(K);
-  const entries = block.ptr[row + 1]! - block.ptr[row]!;
-  const penalty = OBJECTIVE.regularization * (entries + OBJECTIVE.alpha0 * COLUMNS) ** OBJECTIVE.nu;
-  for (let i = 0; i < K; i++) matrix[i * K + i]! += penalty;
-  for (let at = block.ptr[row]!; at < block.ptr[row + 1]!; at++) {
-    const y = fixedRows.subarray(block.idx[at]! * K, (block.idx[at]! + 1) * K);
-    for (let i = 0; i < K; i++) {
-      right[i]! += y[i]!;
-      for (let j = 0; j < K; j++) matrix[i * K + j]! += y[i]! * y[j]!;
-    }
-  }
-  const residual = right.map((value, i) => {
-    let sum = -value;
-    for (let j = 0; j < K; j++) sum += matrix[i * K + j]! * x[j]!;
-    return sum;
-  });
-  return norm(residual) / (norm(matrix) * norm(x) + norm(right));
-}
-
-function norm(values: Iterable<number>): number {
-  let squares = 0;
-  for (const value of values) squares += value * value;
-  return Math.sqrt(squares);
-}
-
-async function speedOf(device: ComputeDevice, task: BlockTask): Promise<number> {
-  let flopsOfBlock = 0;
-  for (let row = 0; row < ROWS; row++) {
-    flopsOfBlock += rowWork(task.block.ptr[row + 1]! - task.block.ptr[row]!, FACTORS, SOLVER);
-  }
-  const startMs = performance.now();
-  let blocks = 0;
-  const lane = async (): Promise<void> => {
-    while (performance.now() - startMs < MEASURE_MS) {
-      await device.solveBlock(task);
-      blocks++;
-    }
+  const { info, capabilities } = device;
+  const { device: _, ...facts } = deviceFacts(info);
+  const errors = await errorsOf(device);
+  const wrong = SOLVERS.filter(({ options, errorMax }) => !((errors[options.name] ?? 0) <= errorMax));
+  const about = {
+    device: name,
+    ...facts,
+    gpu: isGpu(info),
+    backward_error: Math.max(...Object.values(errors)),
+    errors,
+    table_bytes_max: capabilities.tableBytesMax,
+    facts: info.detail,
   };
-  await Promise.all(Array.from({ length: device.capabilities.blocksInFlight }, lane));
-  return (blocks * flopsOfBlock) / (performance.now() - startMs) / 1e6;
+  if (wrong.length > 0) {
+    const solvers = wrong.map(({ options }) => options.name).join(', ');
+    const remedy = 'do not train on it; please report it with this output';
+    return { ...about, ok: false, detail: `${info.name} computes wrong rows with ${solvers}`, remedy };
+  }
+  return { ...about, ok: true, gflops: await measureSpeed(device, 500), detail: info.name };
+}
+
+/** The worst error of a row for each solver that the device has. */
+async function errorsOf(device: ComputeDevice): Promise<Record<string, number>> {
+  const problem = sampleProblem({ rows: ROWS, factors: FACTORS });
+  const { block, fixed, gram, prior, objective } = problem;
+  const table = await device.createTable(block.cols, FACTORS);
+  const errors: Record<string, number> = {};
+  try {
+    await device.write(table, 0, fixed);
+    for (const { options: solver, errorOf } of SOLVERS) {
+      if (!device.capabilities.solvers.has(solver.name)) continue;
+      const task = { block, fixed: table, gram, prior, objective, solver, wantLoss: false };
+      const { rows } = await device.solveBlock(task);
+      errors[solver.name] = errorOf(problem, rows);
+    }
+  } finally {
+    table.dispose();
+  }
+  return errors;
+}
+
+function exactError(problem: SampleProblem, rows: Float32Array): number {
+  return worstRow((row) => backwardError(systemOf(problem, row), rowOf(rows, row)));
+}
+
+function subspaceError(problem: SampleProblem, rows: Float32Array): number {
+  return worstRow((row) =>
+    subspaceBackwardError(systemOf(problem, row), 16, rowOf(rows, row), rowOf(problem.prior, row)),
+  );
+}
+
+function stepError({ block, fixed, objective, prior }: SampleProblem, rows: Float32Array): number {
+  const expected = referenceConjugateGradients(block, fixed, FACTORS, objective, 3, prior);
+  return worstRow((row) => {
+    const wanted = rowOf(expected, row);
+    const distance = rowOf(rows, row).map((value, k) => value - wanted[k]!);
+    return Math.hypot(...distance) / Math.hypot(...wanted);
+  });
+}
+
+function systemOf({ block, fixed, objective, gram }: SampleProblem, row: number) {
+  return referenceSystem(block, row, fixed, FACTORS, objective, gram);
+}
+
+function rowOf<T extends Float32Array | Float64Array>(rows: T, row: number): T {
+  return rows.subarray(row * FACTORS, (row + 1) * FACTORS) as T;
+}
+
+/** A NaN among them is the answer. */
+function worstRow(errorOf: (row: number) => number): number {
+  return Math.max(...Array.from({ length: ROWS }, (_, row) => errorOf(row)));
 }

@@ -5,8 +5,11 @@ import { StateError } from '../common/errors.js';
 import { type Coordinator, startCoordinator } from '../coordinator/coordinator.js';
 import type { RunConfig } from '../coordinator/plan/run-config.js';
 import type { TrainResult } from '../coordinator/training/train-result.js';
+import { deviceFacts } from '../models/device-facts.js';
 import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunStatus.js';
-import { openDevice } from '../worker/devices/device-registry.js';
+import { chooseDevice } from '../worker/devices/device-registry.js';
+import { type Computation, computationLines } from './computation-lines.js';
+import { needsOf } from './device-flags.js';
 import { interruptible } from './interrupts.js';
 import { type LiveDisplay, openDisplay } from './live-display.js';
 import { type LocalWorkers, startLocalWorkers } from './local-workers.js';
@@ -14,8 +17,9 @@ import { embeddedLogger, readableLogLine } from './logger.js';
 import type { Output } from './output.js';
 import { showRun } from './show-run.js';
 import { withTemporaryFolder } from './temporary-folder.js';
+import type { WorkerSettings } from './worker-flags.js';
 
-export interface EmbeddedRun {
+export interface EmbeddedRun extends WorkerSettings {
   /** Dataset folder to train on. */
   dataset: string;
   test?: string;
@@ -24,10 +28,6 @@ export interface EmbeddedRun {
   /** Folder of the run; it must not be there yet, unless the run is resumed. */
   runDir: string;
   resume?: boolean;
-  workers: number;
-  /** Threads of each worker. */
-  threads: number;
-  device: string;
 }
 
 /**
@@ -36,7 +36,7 @@ export interface EmbeddedRun {
  * @throws {StateError} `STOA_INTERRUPTED` after Ctrl-C: a checkpoint was made.
  */
 export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<TrainResult> {
-  await tryDevice(run.device);
+  const computes = await chooseComputation(run);
   return withTemporaryFolder(async (folder) => {
     const display = await openDisplay(output);
     const log = embeddedLogger(output, 'coordinator', (line) => display.print(line));
@@ -47,7 +47,8 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
       log,
     });
     try {
-      return await trainOn(coordinator, { ...run, cacheDir: `${folder}/cache` }, output, display, log);
+      const here = { cacheDir: `${folder}/cache`, computes };
+      return await trainOn(coordinator, { ...run, ...here }, output, display, log);
     } finally {
       display.close();
       await coordinator.shutdown();
@@ -55,15 +56,21 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
   });
 }
 
-/** Says here, once, what every worker would say: an unknown device, or one that does not work. */
-async function tryDevice(name: string): Promise<void> {
-  const device = await openDevice(name, { threads: 1 });
+/**
+ * Chooses once for all workers, and says here what each of them would say: an unknown device, one that does not work,
+ * or that lacks what the run needs.
+ */
+async function chooseComputation({ device: name, config, ...run }: EmbeddedRun): Promise<Computation> {
+  const { threads, isa, isGpuRequired } = run;
+  const needs = needsOf(config);
+  const { device, ...choice } = await chooseDevice(name, { threads, isa, isGpuRequired, needs });
   await device.dispose();
+  return { ...choice, facts: deviceFacts(device.info) };
 }
 
 async function trainOn(
   coordinator: Coordinator,
-  run: EmbeddedRun & { cacheDir: string },
+  run: EmbeddedRun & { cacheDir: string; computes: Computation },
   output: Output,
   display: LiveDisplay,
   log: Logger,
@@ -78,11 +85,14 @@ async function trainOn(
     expectedWorkers: run.workers,
   });
   log.debug({ run: runId }, 'submitted');
+  for (const line of computationLines(run.computes, run.workers, output.modes.verbose)) display.print(line);
   const workers = startLocalWorkers({
     coordinator: coordinator.address,
     count: run.workers,
     threads: run.threads,
-    device: run.device,
+    device: run.computes.name,
+    isa: run.isa,
+    isGpuRequired: run.isGpuRequired,
     cacheDir: run.cacheDir,
     isVerbose: output.modes.verbose,
     onLine: (name, line) => display.print(`${name}: ${readableLogLine(line)}`),

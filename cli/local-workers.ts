@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { formatAddress, type HostPort } from '../common/addresses.js';
 import { SystemError } from '../common/errors.js';
 import { builtEntry } from '../common/package-root.js';
+import type { InstructionSet } from '../models/device.js';
+import { deviceArguments } from './device-flags.js';
 
 export interface LocalWorkersOptions {
   coordinator: HostPort;
@@ -13,6 +15,8 @@ export interface LocalWorkersOptions {
   /** Threads of each worker. */
   threads: number;
   device: string;
+  isa?: InstructionSet;
+  isGpuRequired?: boolean;
   /** Where workers keep what they fetch. */
   cacheDir: string;
   /** Lines that a worker writes to stderr, with its name. */
@@ -118,8 +122,7 @@ function workerArguments(name: string, options: LocalWorkersOptions): string[] {
     name,
     '--threads',
     String(options.threads),
-    '--device',
-    options.device,
+    ...deviceArguments(options),
     '--cache',
     options.cacheDir,
     options.isVerbose === true ? '--verbose' : '--quiet',

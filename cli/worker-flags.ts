@@ -1,11 +1,22 @@
 import os from 'node:os';
 import type { Command } from 'commander';
+import type { InstructionSet } from '../models/device.js';
+import { addDeviceFlags, type DeviceFlags } from './device-flags.js';
 import { wholeNumber } from './verb.js';
 
-export interface WorkerFlags {
+export interface WorkerFlags extends DeviceFlags {
   workers?: number;
   threads?: number;
-  device?: string;
+}
+
+/** The workers of a run on this machine. */
+export interface WorkerSettings {
+  workers: number;
+  /** Threads of each. */
+  threads: number;
+  device: string;
+  isa?: InstructionSet;
+  isGpuRequired: boolean;
 }
 
 const WORKERS_DEFAULT = 2;
@@ -24,13 +35,14 @@ export function addWorkerFlags(command: Command): void {
       '--threads <n>',
       'threads of each worker (default: the cores, shared evenly)',
       wholeNumber('--threads', 1, 1024),
-    )
-    .option('--device <device>', 'what computes: auto, portable (default: auto)');
+    );
+  addDeviceFlags(command);
 }
 
 /** The flags with their defaults. */
-export function workersOf(flags: WorkerFlags): { workers: number; threads: number; device: string } {
+export function workersOf(flags: WorkerFlags): WorkerSettings {
   const workers = flags.workers ?? WORKERS_DEFAULT;
   const threads = flags.threads ?? Math.max(1, Math.floor(os.availableParallelism() / workers));
-  return { workers, threads, device: flags.device ?? 'auto' };
+  const { device = 'auto', isa, requireGpu = false } = flags;
+  return { workers, threads, device, isa, isGpuRequired: requireGpu };
 }

@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   STOA_LEASE_GONE: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_CLOCK_GONE: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_DEVICE: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
+  STOA_DEVICE_LOST: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_CHECKSUM: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
   STOA_TORN: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
   STOA_DISK_FULL: { exitCode: 1, grpcStatus: GRPC.RESOURCE_EXHAUSTED },

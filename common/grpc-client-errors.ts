@@ -30,6 +30,7 @@ const CLASSES: readonly [prefix: string, errorClass: StoaErrorClass][] = [
   ['STOA_NUMERIC', NumericError],
   ['STOA_NOT_FOUND', NotFoundError],
   ['STOA_DEVICE', DeviceError],
+  ['STOA_DEVICE_LOST', DeviceError],
   ['STOA_CHECKSUM', CorruptError],
   ['STOA_TORN', CorruptError],
   ['STOA_SESSION_OVER', FencedError],

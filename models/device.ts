@@ -5,6 +5,7 @@
 import type { Csr } from './csr.js';
 
 export type DeviceKind = 'portable' | 'native' | 'webgpu' | 'tfjs';
+export type InstructionSet = 'avx2' | 'avx512' | 'neon' | 'baseline';
 export type SolverName = 'cholesky' | 'cg' | 'ials++';
 /** Precision of the copy of the fixed side that rows are gathered from. */
 export type GatherPrecision = 'f32' | 'f16';
@@ -140,6 +141,16 @@ export interface TopNResult {
   readonly scores: Float32Array;
 }
 
+/** Scores of given pairs: for each query its own list of item rows. */
+export interface ScoreTask {
+  /** Query rows Q, f32 [queries, K], row-major. */
+  readonly queries: Float32Array;
+  readonly items: FactorTable;
+  /** One row of item rows for each query; `cols` is the number of rows of `items`. Values are not read. */
+  readonly pairs: Csr;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * A device that computes. Calls may overlap up to `capabilities.blocksInFlight`.
  *
@@ -167,9 +178,28 @@ export interface ComputeDevice {
   dispose(): Promise<void>;
 }
 
+/** How a device is to be opened. A device does not read what does not concern it. */
+export interface DeviceOpenOptions {
+  /** Threads that compute at once, >= 1. */
+  readonly threads: number;
+  /** One of the factory's `providers`. @default the best that works */
+  readonly provider?: string;
+  /** Instruction set of the kernels of `native`. @default the widest that the processor has */
+  readonly isa?: InstructionSet;
+}
+
+/** What a factory found: `reason` is why the device does not work here, `remedy` what to do about it. */
+export type DeviceProbe = { ok: true; info: DeviceInfo } | { ok: false; reason: string; remedy: string };
+
 /** Finds out whether a device works here, and opens it. */
 export interface DeviceFactory {
   readonly kind: DeviceKind;
-  probe(): Promise<{ ok: true; info: DeviceInfo } | { ok: false; reason: string; remedy: string }>;
-  open(options: { threads: number }): Promise<ComputeDevice>;
+  /** What `DeviceOpenOptions.provider` can be, best first. Absent: there is nothing to choose. */
+  readonly providers?: readonly string[];
+  /** Of `providers`, those that `auto` tries, best first: others are for who names them. */
+  readonly autoProviders?: readonly string[];
+  /** @param options `provider`: that one alone counts. @default any */
+  probe(options?: { provider?: string }): Promise<DeviceProbe>;
+  /** @throws {DeviceError} the device, the provider or the instruction set does not work here; says what to do. */
+  open(options: DeviceOpenOptions): Promise<ComputeDevice>;
 }

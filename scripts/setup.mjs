@@ -18,6 +18,8 @@ import { fileURLToPath } from 'node:url';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 const NODE_MIN = [20, 19];
+/** Exit code of the kernels' build when there was nothing to do. */
+const KERNELS_UP_TO_DATE = 3;
 const SOURCES = [
   'common',
   'models',
@@ -35,8 +37,9 @@ export function build({ quiet = false } = {}) {
   checkNode();
   const installed = installPackages();
   const compiled = compile();
+  const hasNewKernels = compileKernels();
   linkProgram();
-  if (!quiet && !installed && !compiled) say('everything is up to date');
+  if (!quiet && !installed && !compiled && !hasNewKernels) say('everything is up to date');
 }
 
 /** Runs a command in the repository's root with its output shown; exits when it fails. */
@@ -83,6 +86,13 @@ function compile() {
   runOrExit(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], 'compiling');
   writeFileSync(stamp, hash);
   return true;
+}
+
+/** Compiles the C++ kernels when their sources or the compiler changed. Without a compiler the build goes on. */
+function compileKernels() {
+  const entry = path.join(root, 'dist/kernels/binding/build-for-repository.js');
+  const result = spawnSync(process.execPath, [entry], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  return result.status !== KERNELS_UP_TO_DATE;
 }
 
 /** Makes `npx stoa` find this build: npx looks into node_modules/.bin, where npm puts no link to its own package. */

@@ -6,7 +6,9 @@ import type { Logger } from 'pino';
 import { DeviceError, FencedError, messageOf, type StoaError } from '../common/errors.js';
 import { ExchangeFile } from '../common/exchange-file.js';
 import { STOA_VERSION } from '../common/version.js';
-import type { ComputeDevice } from '../models/device.js';
+import type { ComputeDevice, DeviceInfo } from '../models/device.js';
+import { textFacts } from '../models/device-facts.js';
+import { reproducibilityKey } from '../models/reproducibility-key.js';
 import type { Duration__Output } from '../proto/generated/google/protobuf/Duration.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
 import type { RegisterWorkerResponse__Output } from '../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
@@ -21,12 +23,18 @@ const LEASE_CALL_MS = LEASE_WAIT_MS + 5000;
 const RETRY_MS = 300;
 /** A run that this device cannot solve: ask again when another may have begun. */
 const UNSUITABLE_MS = 5000;
+/** Bounds of what is told of the device, in characters that are mostly bytes. */
+const FACTS_MAX = 32;
+const FACT_LENGTH_MAX = 128;
+const KEY_LENGTH_MAX = 512;
 /** For the calls of a worker that leaves. */
 const GOODBYE_MS = 2000;
 
 export interface SessionOptions {
   link: CoordinatorLink;
   device: ComputeDevice;
+  /** Its measured speed; 0: unknown. */
+  gflops: number;
   shards: ShardCache;
   cacheDir: string;
   name: string;
@@ -43,7 +51,7 @@ export interface SessionOptions {
  *
  * @returns `left`: the worker was told to leave, and its leases are given back; `over`: the coordinator ended the
  *   session or does not answer any more.
- * @throws {SystemError} the coordinator cannot be reached to register; {DeviceError} the device was lost;
+ * @throws {SystemError} the coordinator cannot be reached to register; {DeviceError} `STOA_DEVICE_LOST`;
  *   {StateError} `STOA_VERSION`.
  */
 export async function runSession(options: SessionOptions): Promise<'left' | 'over'> {
@@ -61,13 +69,16 @@ export async function runSession(options: SessionOptions): Promise<'left' | 'ove
   }
 }
 
-async function register({ link, device, name, threads, signal }: SessionOptions, exchange: string) {
+async function register({ link, device, gflops, name, threads, signal }: SessionOptions, exchange: string) {
   const { info, capabilities } = device;
   const request = {
     name,
     threads,
     device: info.kind,
     deviceDetail: info.name,
+    deviceFacts: factsToSend(info),
+    reproducibilityKey: reproducibilityKey(info).slice(0, KEY_LENGTH_MAX),
+    gflops,
     // Steps of descent run in threads of the worker itself, whatever its device.
     solvers: [...capabilities.solvers, 'sgd'],
     gathers: [...capabilities.gathers],
@@ -76,6 +87,13 @@ async function register({ link, device, name, threads, signal }: SessionOptions,
     exchange,
   };
   return link.call(link.control, CONTROL.RegisterWorker, request, { signal });
+}
+
+/** As the coordinator bounds them: what is too long to tell is cut, what is too much is left out. */
+function factsToSend(info: DeviceInfo): Record<string, string> {
+  const facts = { ...textFacts(info.detail), software: String(info.isSoftware) };
+  const short = Object.entries(facts).map(([key, value]) => [key, value.slice(0, FACT_LENGTH_MAX)]);
+  return Object.fromEntries(short.slice(-FACTS_MAX));
 }
 
 class Session {
@@ -90,6 +108,8 @@ class Session {
   });
   readonly #runner: BlockRunner;
   #deviceFailure: DeviceError | undefined;
+  /** Why the run in progress is not for this device: said once. */
+  #unsuitable = '';
 
   constructor(
     options: SessionOptions & { exchange?: ExchangeFile },
@@ -113,7 +133,7 @@ class Session {
     signal.addEventListener('abort', leave, { once: true });
     if (signal.aborted) leave();
     device.lost.then(({ message }) => {
-      if (!this.#end.signal.aborted) this.#deviceFailure = new DeviceError('STOA_DEVICE', message);
+      if (!this.#end.signal.aborted) this.#deviceFailure = new DeviceError('STOA_DEVICE_LOST', message);
       this.#end.abort();
     });
     try {
@@ -193,7 +213,8 @@ class Session {
         if (this.#end.signal.aborted) break;
         if (error instanceof FencedError) this.#isOver(error);
         else if (error instanceof DeviceError) {
-          log.warn(error.message);
+          if (error.message !== this.#unsuitable) log.warn(error.message);
+          this.#unsuitable = error.message;
           await this.#pause(UNSUITABLE_MS);
           break;
         } else await this.#pause(RETRY_MS);

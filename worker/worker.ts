@@ -5,9 +5,10 @@ import type { Logger } from 'pino';
 import type { HostPort } from '../common/addresses.js';
 import { DeviceError, messageOf, StateError, UsageError } from '../common/errors.js';
 import type { TlsOptions } from '../common/grpc-security.js';
-import type { ComputeDevice } from '../models/device.js';
+import type { InstructionSet } from '../models/device.js';
 import { CoordinatorLink } from './coordinator-link.js';
-import { openDevice } from './devices/device-registry.js';
+import type { DeviceChoice, DeviceRequest } from './devices/choose-device.js';
+import { chooseDevice } from './devices/device-registry.js';
 import { runSession } from './session.js';
 import { ShardCache } from './shard-cache.js';
 
@@ -16,6 +17,8 @@ const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 3000;
 /** Longer than a coordinator takes to restart, with its machine. */
 const RECONNECT_MS = 10 * 60_000;
+/** A device that is lost more often than this will not stay. */
+const LOSSES_MAX = 3;
 
 export interface WorkerOptions {
   /** Tried in turn. */
@@ -24,8 +27,12 @@ export interface WorkerOptions {
   name: string;
   /** Blocks solved at once. */
   threads: number;
-  /** `auto` or a kind of device. */
+  /** A name of `--device`. */
   device: string;
+  /** Instruction set of the native device. @default the widest */
+  isa?: InstructionSet;
+  /** Leave rather than compute on what is no real GPU. @default false */
+  isGpuRequired?: boolean;
   tls: TlsOptions;
   /** Where fetched shards are kept. */
   cacheDir: string;
@@ -36,24 +43,70 @@ export interface WorkerOptions {
   transfer?: 'auto' | 'grpc';
   /** How long to look for a coordinator that is not there. @default 10 minutes */
   reconnectForMs?: number;
+  /** How a device is opened. @default from the devices of this build */
+  openDevice?: (name: string, request: DeviceRequest) => Promise<DeviceChoice>;
 }
 
 /**
- * Works until `signal` aborts, then gives leases back and resolves.
+ * Works until `signal` aborts, then gives leases back and resolves. A device that is lost is opened again, a few times.
  *
  * @throws {SystemError} `STOA_UNREACHABLE`: no coordinator answered for `reconnectForMs`; {DeviceError} the device does
- *   not work or was lost; {StateError} `STOA_VERSION`: the coordinator has another major version.
+ *   not work, or `STOA_DEVICE_LOST`: it was lost for good; {StateError} `STOA_VERSION`: the coordinator has another
+ *   major version.
  */
 export async function runWorker(options: WorkerOptions): Promise<void> {
-  const device = await openDevice(options.device, { threads: options.threads });
-  try {
-    await workWith(device, options);
-  } finally {
-    await device.dispose();
+  let choice = await open(options, options.device);
+  for (let losses = 1; ; losses++) {
+    const loss = await workUntilLoss(choice, options);
+    if (loss === undefined) return;
+    if (losses > LOSSES_MAX || options.signal.aborted) throw loss;
+    options.log.warn(`${loss.message}; opening device "${choice.name}" again`);
+    choice = await reopen(options, choice.name, loss);
   }
 }
 
-async function workWith(device: ComputeDevice, options: WorkerOptions): Promise<void> {
+async function open({ log, ...options }: WorkerOptions, name: string): Promise<DeviceChoice> {
+  const { threads, isa, isGpuRequired, openDevice = chooseDevice } = options;
+  const choice = await openDevice(name, { threads, isa, isGpuRequired });
+  const { info } = choice.device;
+  log.info(
+    { device: info.kind, threads: info.threads, ...info.detail },
+    `computes on ${info.name}: ${choice.reason}`,
+  );
+  for (const { name: other, reason, remedy } of choice.passedOver) {
+    log.debug({ device: other, remedy }, `not on ${other}: ${reason}`);
+  }
+  return choice;
+}
+
+/** Works until the worker is to leave, or until the device is lost: then answers why. The device is disposed of. */
+async function workUntilLoss(choice: DeviceChoice, options: WorkerOptions): Promise<DeviceError | undefined> {
+  try {
+    await workWith(choice, options);
+    return undefined;
+  } catch (error) {
+    if (error instanceof DeviceError && error.code === 'STOA_DEVICE_LOST') return error;
+    throw error;
+  } finally {
+    // What is lost may not even be disposed of, and has said so already.
+    await choice.device.dispose().catch(() => {});
+  }
+}
+
+/** Another device would not give the same bits: the one that was lost, or none. */
+async function reopen(options: WorkerOptions, name: string, loss: DeviceError): Promise<DeviceChoice> {
+  try {
+    return await open(options, name);
+  } catch (error) {
+    throw new DeviceError(
+      'STOA_DEVICE_LOST',
+      `${loss.message}, and device "${name}" cannot be opened again: ${messageOf(error)}; the worker leaves`,
+      { cause: error },
+    );
+  }
+}
+
+async function workWith({ device, gflops = 0 }: DeviceChoice, options: WorkerOptions): Promise<void> {
   const { coordinators, signal, log, reconnectForMs = RECONNECT_MS, transfer = 'auto' } = options;
   const shards = new ShardCache();
   let lastJoinedMs = performance.now();
@@ -61,7 +114,7 @@ async function workWith(device: ComputeDevice, options: WorkerOptions): Promise<
   for (let turn = 0; !signal.aborted; turn++) {
     const link = new CoordinatorLink(coordinators[turn % coordinators.length]!, options.tls);
     try {
-      await runSession({ ...options, link, device, shards, transfer });
+      await runSession({ ...options, link, device, gflops, shards, transfer });
       lastJoinedMs = performance.now();
       failures = 0;
     } catch (error) {

@@ -6,6 +6,7 @@ import { interruptible } from '../interrupts.js';
 import { openDisplay } from '../live-display.js';
 import { metricsTable } from '../metrics-table.js';
 import type { Output } from '../output.js';
+import { portableFacts } from '../portable-facts.js';
 import { count } from '../quantities.js';
 import { required, toCommand, wholeNumber } from '../verb.js';
 import { workFrames } from '../work-frames.js';
@@ -77,7 +78,9 @@ export const command = toCommand<Options>({
       );
       display.close();
       const { baselines, ...metrics } = metricsJson(report);
-      output.answer({ metrics: { ...metrics, baselines }, baselines, synthetic: model.synthetic }, () =>
+      const device = portableFacts(options.threads);
+      const { synthetic } = model;
+      output.answer({ metrics: { ...metrics, baselines }, baselines, synthetic, device }, () =>
         [
           `${model.version}: ${count(report.usersEvaluated)} users with held-out interactions` +
             `${model.synthetic ? ' (synthetic data)' : ''}`,

@@ -1,4 +1,7 @@
 import type { PlannedShard, RunPlan } from '../../coordinator/plan/plan-run.js';
+import { type DeviceFacts, deviceFacts } from '../../models/device-facts.js';
+import type { DeviceRequest } from '../../worker/devices/choose-device.js';
+import { needsOf } from '../device-flags.js';
 import { bytes, count, duration } from '../quantities.js';
 import { addSettingFlags, loadRunConfig, type SettingFlags, settingsHelp } from '../run-settings.js';
 import { textTable } from '../text-table.js';
@@ -7,6 +10,15 @@ import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js'
 
 interface Options extends SettingFlags, WorkerFlags {
   data: string;
+}
+
+/** What the estimates are for. */
+interface Fleet {
+  workers: number;
+  /** Of each worker. */
+  threads: number;
+  /** Of each worker, as measured here. */
+  device: DeviceFacts & { gflops: number };
 }
 
 export const command = toCommand<Options>({
@@ -28,7 +40,8 @@ export const command = toCommand<Options>({
     const { resolveSplit } = await import('../../datasets/split/resolve-split.js');
     const config = await loadRunConfig(options);
     const dataset = await openDataset((await resolveSplit(options.data)).train);
-    const { workers, threads } = workersOf(options);
+    const { workers, threads, device: name, isa, isGpuRequired } = workersOf(options);
+    const device = await deviceOf(name, { threads, isa, isGpuRequired, needs: needsOf(config) });
     const plan = planRun({
       counts: dataset.manifest,
       rowCounts: { users: await dataset.rowCounts('users'), items: await dataset.rowCounts('items') },
@@ -36,17 +49,31 @@ export const command = toCommand<Options>({
       config,
       workers,
       threads,
+      flopsPerSecond: (device.gflops * 1e9) / threads,
     });
-    output.answer(documentOf(plan, workers, threads), () => planText(plan, workers, threads, output.width));
+    const fleet = { workers, threads, device };
+    output.answer(documentOf(plan, fleet), () => planText(plan, fleet, output.width));
   },
 });
 
 /** The plan without its thousands of blocks. */
-function documentOf({ blocks, ...plan }: RunPlan, workers: number, threads: number): object {
-  return { ...plan, blocks: { users: blocks.users.length, items: blocks.items.length }, workers, threads };
+function documentOf({ blocks, ...plan }: RunPlan, fleet: Fleet): object {
+  return { ...plan, blocks: { users: blocks.users.length, items: blocks.items.length }, ...fleet };
 }
 
-function planText(plan: RunPlan, workers: number, threads: number, width: number): string {
+/** Opens the device that a training would take here, and measures it. */
+async function deviceOf(name: string, request: DeviceRequest): Promise<Fleet['device']> {
+  const { chooseDevice } = await import('../../worker/devices/device-registry.js');
+  const { measureSpeed } = await import('../../worker/devices/measure-speed.js');
+  const { device, gflops } = await chooseDevice(name, request);
+  try {
+    return { ...deviceFacts(device.info), gflops: gflops ?? (await measureSpeed(device)) };
+  } finally {
+    await device.dispose();
+  }
+}
+
+function planText(plan: RunPlan, { workers, threads, device }: Fleet, width: number): string {
   const { estimates } = plan;
   const shards = [...plan.shards.users, ...plan.shards.items];
   const perWorker = Array.from({ length: workers }, (_, worker) => {
@@ -61,7 +88,7 @@ function planText(plan: RunPlan, workers: number, threads: number, width: number
     '',
     textTable(perWorker, { header: ['', 'shards', 'entries', 'of the work'], width, indent: '  ' }),
     '',
-    `estimates for ${workers} workers of ${threads} threads, portable device:`,
+    `estimates for ${workers} workers of ${threads} threads like this machine's (${device.name}, ${device.gflops.toPrecision(2)} GFLOP/s):`,
     `  an epoch     ${duration(estimates.secondsPerEpoch)}, ${bytes(estimates.wireBytesPerEpoch)} over the wire`,
     `  memory       coordinator ${bytes(estimates.coordinatorBytes)}, each worker ${bytes(estimates.workerBytes)}`,
   ].join('\n');

@@ -49,6 +49,7 @@ export const command = toCommand<Options>({
         is_control: answer.isControl,
         items: itemDocuments(answer.items),
         synthetic: source.isSynthetic,
+        device: source.device,
       };
       output.answer(document, () =>
         [

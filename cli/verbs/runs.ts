@@ -1,4 +1,5 @@
 import { UsageError } from '../../common/errors.js';
+import { deviceText } from '../../models/device-facts.js';
 import { addCoordinatorFlags, type CoordinatorFlags, withTrainingClient } from '../coordinator-flags.js';
 import { metricsTable } from '../metrics-table.js';
 import { bytes, duration, minute } from '../quantities.js';
@@ -141,6 +142,7 @@ function showText(run: RunEntry, width: number): string {
       `  ${result.epochs} epochs in ${duration(result.seconds_total)}, ${result.workers} workers of ` +
         `${result.threads} threads, ${bytes(result.peak_rss_bytes)} in all${result.synthetic ? ', synthetic data' : ''}`,
     );
+    for (const device of result.device_detail ?? []) lines.push(`  on ${deviceText(device)}`);
     if (result.metrics !== undefined) lines.push('', metricsTable(result.metrics, result.model, width, '  '));
   }
   if (settings !== undefined) {

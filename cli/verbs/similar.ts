@@ -25,6 +25,7 @@ export const command = toCommand<Options>({
         model_version: answer.modelVersion,
         items: itemDocuments(answer.items),
         synthetic: source.isSynthetic,
+        device: source.device,
       };
       output.answer(document, () =>
         [

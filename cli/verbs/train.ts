@@ -60,8 +60,14 @@ export const command = toCommand<Options>({
 });
 
 /** Those flags are about workers of our own. */
-function refuseWorkerFlags({ workers, threads, device }: WorkerFlags): void {
-  const given = { '--workers': workers, '--threads': threads, '--device': device };
+function refuseWorkerFlags({ workers, threads, device, isa, requireGpu }: WorkerFlags): void {
+  const given = {
+    '--workers': workers,
+    '--threads': threads,
+    '--device': device,
+    '--isa': isa,
+    '--require-gpu': requireGpu,
+  };
   for (const [flag, value] of Object.entries(given)) {
     if (value === undefined) continue;
     throw new UsageError(

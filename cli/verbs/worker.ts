@@ -1,15 +1,15 @@
 import os from 'node:os';
 import path from 'node:path';
 import { parseAddress } from '../../common/addresses.js';
+import { addDeviceFlags, type DeviceFlags } from '../device-flags.js';
 import { interruptible } from '../interrupts.js';
 import { addClientTlsFlags, type TlsFlags, tlsOf } from '../tls-flags.js';
 import { required, toCommand, wholeNumber } from '../verb.js';
 
-interface Options extends TlsFlags {
+interface Options extends TlsFlags, DeviceFlags {
   coordinator: string;
   name: string;
   threads: number;
-  device: string;
   cache: string;
 }
 
@@ -32,8 +32,8 @@ export const command = toCommand<Options>({
         wholeNumber('--threads', 1, 1024),
         os.availableParallelism(),
       )
-      .option('--device <device>', 'what computes: auto, portable', 'auto')
       .option('--cache <dir>', 'where fetched shards are kept', defaultCache());
+    addDeviceFlags(command);
     addClientTlsFlags(command);
   },
   run: async ({ options, output }) => {
@@ -46,7 +46,9 @@ export const command = toCommand<Options>({
         coordinators,
         name: options.name,
         threads: options.threads,
-        device: options.device,
+        device: options.device ?? 'auto',
+        isa: options.isa,
+        isGpuRequired: options.requireGpu,
         cacheDir: options.cache,
         tls: tlsOf(options),
         log,

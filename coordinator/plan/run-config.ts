@@ -64,6 +64,8 @@ const schema = z.strictObject({
   'mf.decay': z.number().min(0).default(0.1),
   'mf.regularization': z.number().min(0).default(0.05),
   'mf.init_stddev': z.number().positive().default(0.5),
+  /** All workers of a run give the same bits: others stay idle. */
+  'train.deterministic': z.boolean().default(true),
   'train.epochs': z.int().min(1).max(100_000).default(16),
   'train.seed': z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
   /** Compute the loss after every phase. */
@@ -107,12 +109,22 @@ export function parseRunConfig(settings: unknown): RunConfig {
     }
   }
   const parsed = schema.safeParse(flat);
-  if (parsed.success) return withSync(parsed.data, flat);
+  if (parsed.success) return requireFitting(withSync(parsed.data, flat));
   const issue = parsed.error.issues[0]!;
   const key = String(issue.path[0] ?? '');
   throw new UsageError('STOA_USAGE', `${key} = ${JSON.stringify(flat[key])}: ${describeIssue(key, issue)}`, {
     fields: { field: key },
   });
+}
+
+/** Settings that are fine alone and not together. */
+function requireFitting(config: RunConfig): RunConfig {
+  if (config['ials.gather'] === 'f32' || config['ials.solver'] === 'cg') return config;
+  throw new UsageError(
+    'STOA_USAGE',
+    `ials.gather = "${config['ials.gather']}" is for ials.solver = cg; ${config['ials.solver']} reads in f32: leave one of them out`,
+    { fields: { field: 'ials.gather' } },
+  );
 }
 
 /**

@@ -14,6 +14,7 @@ import { sha256File } from '../../common/checksums.js';
 import { assert, CorruptError, NotFoundError, NumericError } from '../../common/errors.js';
 import type { ItemsTable } from '../../datasets/dataset.js';
 import type { Csr } from '../../models/csr.js';
+import type { DeviceFacts } from '../../models/device-facts.js';
 import { columnsOf, type RunConfig } from '../plan/run-config.js';
 import { countItems, readHistory, writeHistory } from './history-file.js';
 import { readItemsParquet, readUsersParquet, writeItemsParquet, writeUsersParquet } from './id-tables.js';
@@ -50,6 +51,8 @@ export interface ModelContents {
   /** Users' rows: what each user took in training. */
   history: Csr;
   metrics?: Record<string, unknown>;
+  /** What it was trained on. @default not known */
+  devices?: DeviceFacts[];
 }
 
 export interface LoadedModel {
@@ -116,7 +119,11 @@ export async function writeModel(dir: string, contents: ModelContents): Promise<
         factors,
       },
       ...layoutOf(contents.config),
-      lineage: { runId: contents.runId, datasetFingerprint: contents.datasetFingerprint },
+      lineage: {
+        runId: contents.runId,
+        datasetFingerprint: contents.datasetFingerprint,
+        ...(contents.devices === undefined ? {} : { devices: contents.devices }),
+      },
       ...(contents.metrics === undefined ? {} : { metrics: contents.metrics }),
       files: {
         [MODEL_FILES.factors]: factorsFacts,

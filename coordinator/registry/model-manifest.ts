@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { sha256 } from '../../common/checksums.js';
 import { CorruptError, StateError } from '../../common/errors.js';
+import type { DeviceFacts } from '../../models/device-facts.js';
 import { parseRunConfig, type RunConfig } from '../plan/run-config.js';
 import type { ModelLayout } from './model-layout.js';
 import type { FileFacts } from './safetensors.js';
@@ -31,7 +32,8 @@ export interface ModelManifest {
   counts: { users: number; items: number; interactions: number; factors: number };
   /** Absent: all columns are factors. */
   layout?: ModelLayout;
-  lineage: { runId: string; datasetFingerprint: string };
+  /** `devices`: what it was trained on, each different one once; not known of models of earlier versions. */
+  lineage: { runId: string; datasetFingerprint: string; devices?: DeviceFacts[] };
   /** Of the evaluation, when the run had test data. */
   metrics?: Record<string, unknown>;
   /** Every file of the folder but model.json. */
@@ -55,7 +57,11 @@ const schema = z.strictObject({
       item_columns: z.array(z.string()),
     })
     .optional(),
-  lineage: z.strictObject({ runId: z.string(), datasetFingerprint: z.string() }),
+  lineage: z.strictObject({
+    runId: z.string(),
+    datasetFingerprint: z.string(),
+    devices: z.array(z.record(z.string(), z.unknown())).optional(),
+  }),
   metrics: z.record(z.string(), z.unknown()).optional(),
   files: z.strictObject({
     [MODEL_FILES.factors]: facts,

@@ -1,4 +1,5 @@
 import type { Side } from '../../models/csr.js';
+import type { DeviceFacts } from '../../models/device-facts.js';
 
 /** One completed phase; times in milliseconds since the start of the run. */
 export interface PhaseRecord {
@@ -21,6 +22,8 @@ export interface PhaseRecord {
    * the last place: the block's update of that clock was applied.
    */
   reads?: [block: number, clock: number, seen: number][];
+  /** Each different device that solved blocks; absent in records of versions that did not keep it. */
+  devices?: DeviceFacts[];
 }
 
 /** One block as the worker whose result counted computed it. */

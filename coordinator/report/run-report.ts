@@ -58,6 +58,7 @@ ${learningCurve(data.phases) ?? markup`<section><h2>Learning curve</h2><p class=
 ${phaseTimeline(data.phases)}
 ${stalenessTable(data.phases)}
 ${degreeChart(data.degrees)}
+${devicesOf(data.summary)}
 ${settingsOf(data.summary)}
 </main>
 </body>
@@ -86,6 +87,20 @@ const FACTS: readonly (readonly [key: string, label: string, format: (value: unk
   ['seconds_total', 'Time', (value) => (typeof value === 'number' ? formatSeconds(value) : String(value))],
   ['peak_rss_bytes', 'Peak memory', bytesText],
 ];
+
+/** The devices that computed, in full. */
+function devicesOf(summary: Record<string, unknown>): Insert {
+  const devices = Array.isArray(summary['device_detail']) ? summary['device_detail'].filter(isRecord) : [];
+  const columns = ['name', 'provider', 'adapter', 'driver', 'isa', 'precision', 'threads'];
+  const head = ['Device', 'Provider', 'Adapter', 'Driver', 'Instructions', 'Precision', 'Threads'];
+  const rows = devices.map((device) => columns.map((column) => scalarText(device[column] ?? '–')));
+  return (
+    devices.length > 0 &&
+    markup`<section><h2>Computed on</h2>
+${dataTable({ head, rows })}
+</section>`
+  );
+}
 
 function count(value: unknown): string {
   return typeof value === 'number' ? formatCount(value) : String(value);

@@ -27,6 +27,10 @@ export interface SessionInfo {
   readonly solvers: readonly string[];
   /** Precisions of the gather; none means f32 only. */
   readonly gathers: readonly string[];
+  /** Sessions with equal keys give equal bits; '' promises nothing. */
+  readonly reproducibilityKey: string;
+  /** Speed measured before it joined, GFLOP/s; 0: unknown. */
+  readonly gflops: number;
   readonly factorsMax: number;
 }
 
@@ -36,6 +40,8 @@ export interface RunTask {
   readonly solver: SolverName | 'sgd';
   /** @default f32 */
   readonly gather?: GatherPrecision;
+  /** Only workers that give the bits of the first one take part. @default false */
+  readonly isDeterministic?: boolean;
   readonly factors: number;
   readonly blocks: { readonly users: readonly PlanBlock[]; readonly items: readonly PlanBlock[] };
   /** First phase to do: 0, or where a checkpoint left off. */

@@ -32,7 +32,7 @@ export class Homes {
     if (home === undefined) {
       const candidates = [...this.#sessions.values()].map(({ key, info }) => ({
         key,
-        weight: pace.speedOf(info),
+        weight: pace.rateOf(info),
         sessionId: info.sessionId,
       }));
       home = placeShard(block.side, block.shard, candidates)?.sessionId ?? '';

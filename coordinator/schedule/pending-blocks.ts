@@ -15,9 +15,15 @@ interface HomeQueue {
 export class PendingBlocks {
   readonly #queues = new Map<string, HomeQueue>();
   #size = 0;
+  #work = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Sum of the blocks' work. */
+  get work(): number {
+    return this.#work;
   }
 
   add(block: PlanBlock, home: string): void {
@@ -31,6 +37,7 @@ export class PendingBlocks {
     while (at > 0 && blocks[at - 1]!.index > block.index) at--;
     blocks.splice(at, 0, block);
     queue.work += block.work;
+    this.#work += block.work;
     this.#size++;
   }
 
@@ -52,14 +59,14 @@ export class PendingBlocks {
   rehome(homeOf: (block: PlanBlock) => string): void {
     const blocks = [...this.#queues.values()].flatMap((queue) => queue.blocks);
     blocks.sort((a, b) => a.index - b.index);
-    this.#queues.clear();
-    this.#size = 0;
+    this.clear();
     for (const block of blocks) this.add(block, homeOf(block));
   }
 
   clear(): void {
     this.#queues.clear();
     this.#size = 0;
+    this.#work = 0;
   }
 
   #takeFrom(
@@ -71,6 +78,7 @@ export class PendingBlocks {
     if (at < 0) return undefined;
     const [block] = queue.blocks.splice(at, 1);
     queue.work -= block!.work;
+    this.#work -= block!.work;
     this.#size--;
     return block;
   }

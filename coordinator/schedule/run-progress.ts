@@ -2,14 +2,14 @@
 
 import { assert } from '../../common/errors.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
-import type { Disposition, Lease, ResultKey, RunTask } from './events.js';
+import type { Disposition, Lease, ResultKey, RunTask, SessionInfo } from './events.js';
 import { Homes } from './homes.js';
 import { LeaseTable } from './lease-table.js';
-import { Pace } from './pace.js';
+import { costOf, costOfAll, Pace } from './pace.js';
 import { PendingBlocks } from './pending-blocks.js';
 import { PhaseProgress } from './phase-progress.js';
 import { phaseOf, stepPhaseOf } from './phases.js';
-import { type Session, unsuitability } from './sessions.js';
+import { type RunBits, type Session, unsuitability } from './sessions.js';
 import type { ClockChange } from './sync/sync-clocks.js';
 import type { ScheduleTiming } from './timing.js';
 
@@ -29,6 +29,12 @@ export class RunProgress {
   readonly #pending = new PendingBlocks();
   readonly #homes = new Homes();
   readonly #pace = new Pace();
+  /** With `task.isDeterministic`, once the first block was lent; only kept without results while such a worker lives. */
+  #bits: RunBits | undefined;
+  #sessions: readonly Session[] = [];
+  #hasResults = false;
+  /** When the last result of the phase came in, or when the phase opened. */
+  #lastResultMs = 0;
   #suitable = new Set<string>();
   #progress: PhaseProgress;
 
@@ -57,6 +63,7 @@ export class RunProgress {
   openPhase(index: number, nowMs: number): void {
     assert(this.#leases.size === 0, 'no lease outlives its phase');
     this.state = 'open';
+    this.#lastResultMs = nowMs;
     this.#progress = this.#progressOf(index, nowMs);
     this.#pending.clear();
     for (const block of this.#progress.blocks) this.#offer(block);
@@ -64,25 +71,34 @@ export class RunProgress {
 
   /** Takes the sessions that live now, after workers came or went. */
   setSessions(sessions: Iterable<Session>): void {
-    const suitable = [...sessions].filter((session) => unsuitability(session, this.task) === undefined);
+    this.#sessions = [...sessions];
+    const isHeld = this.#sessions.some(({ info }) => info.reproducibilityKey === this.#bits?.key);
+    if (!isHeld && !this.#hasResults) this.#bits = undefined;
+    const suitable = this.#sessions.filter((session) => this.unsuitability(session) === undefined);
     this.#suitable = new Set(suitable.map((session) => session.info.sessionId));
     this.#homes.setSessions(suitable);
     this.#pending.rehome((block) => this.#homes.homeOf(block, this.#pace));
   }
 
+  /** Why a session cannot take part, or undefined when it can. */
+  unsuitability(session: Session): string | undefined {
+    return unsuitability(session, this.task, this.#bits);
+  }
+
   /**
-   * Lends up to `count` blocks. Near the end of the phase it lends fewer, so that the last blocks are spread over
-   * all workers; an idle worker gets a backup lease of a late block when nothing else is left.
+   * Lends up to `count` blocks, and no more than the session's share by its speed. Near the end of the phase that is
+   * few, so that the last blocks are spread over all workers, and none where the others would be done with everything
+   * before this one with a block. An idle worker gets a backup lease of a late block when nothing else is left.
    */
   lend(session: Session, count: number, nowMs: number): Lease[] {
     if (this.state !== 'open') return [];
     const { sessionId } = session.info;
-    const share = Math.ceil(this.#pending.size / (2 * Math.max(1, this.#suitable.size)));
     const leases: Lease[] = [];
-    while (leases.length < Math.min(count, Math.max(1, share))) {
+    while (leases.length < count && this.#isWorthLending(session, nowMs)) {
       const block = this.#pending.take(sessionId, (candidate) => this.#mayTry(candidate, sessionId));
       if (block === undefined) break;
       leases.push(this.#grant(block, sessionId, nowMs, false));
+      this.#fixBits(session);
     }
     if (leases.length === 0 && this.#leases.countOfSession(sessionId) === 0) {
       const late = this.#lateBlock(sessionId, nowMs);
@@ -115,7 +131,10 @@ export class RunProgress {
     const lease = this.#leases.get(from.leaseId)!;
     this.#leases.removeBlock(result.block);
     const change = this.#progress.markDone(lease.block, from.sessionId);
-    this.#pace.observe(lease, nowMs);
+    this.#hasResults = true;
+    this.#lastResultMs = nowMs;
+    const info = this.#infoOf(from.sessionId);
+    if (info !== undefined) this.#pace.observe(lease, info, nowMs);
     this.#homes.solved(lease.block, from.sessionId);
     for (const block of change?.startable ?? []) this.#offer(this.#progress.blocks[block]!);
     if (this.#progress.isComplete) this.state = 'committing';
@@ -168,6 +187,45 @@ export class RunProgress {
       this.giveBack(lease);
     }
     return expired;
+  }
+
+  /** The first worker of a run decides which bits its model has. */
+  #fixBits({ info }: Session): void {
+    if (this.#bits !== undefined || this.task.isDeterministic !== true) return;
+    this.#bits = { key: info.reproducibilityKey, name: info.name };
+    this.setSessions(this.#sessions);
+  }
+
+  /** Whether one more block is well placed at a session, as far as the speeds of all tell. */
+  #isWorthLending({ info }: Session, nowMs: number): boolean {
+    const { size, work } = this.#pending;
+    if (size === 0) return false;
+    if (this.#suitable.size < 2) return true;
+    const own = this.#pace.rateOf(info);
+    let all = 0;
+    for (const session of this.#sessions) {
+      if (this.#suitable.has(session.info.sessionId)) all += this.#pace.rateOf(session.info);
+    }
+    let held = 0;
+    let lent = 0;
+    for (const { block, sessionId } of this.#leases.all()) {
+      lent += costOf(block);
+      if (sessionId === info.sessionId) held += costOf(block);
+    }
+    const pending = costOfAll(size, work);
+    const next = pending / size;
+    const isBusy = this.#leases.countOfSession(info.sessionId) >= info.threads;
+    // Half of a fair share: the other half is lent when it is clearer how fast everybody is.
+    if (isBusy && held + next > ((pending + lent) * own) / (2 * all)) return false;
+    const ownMs = (held + next) / own;
+    const othersMs = (pending + lent - held) / (all - own);
+    // Others that deliver nothing for that long are not as fast as they were.
+    const isStalled = nowMs - this.#lastResultMs > ownMs;
+    return ownMs <= othersMs || isStalled;
+  }
+
+  #infoOf(sessionId: string): SessionInfo | undefined {
+    return this.#sessions.find(({ info }) => info.sessionId === sessionId)?.info;
   }
 
   #progressOf(index: number, nowMs: number): PhaseProgress {

@@ -5,7 +5,7 @@ import { assert } from '../../common/errors.js';
 import type { Lease, ScheduleEffect, ScheduleEvent, SessionInfo } from './events.js';
 import { type LeaseRequest, LeaseRequests } from './lease-requests.js';
 import { RunProgress, type Verdict } from './run-progress.js';
-import { type Session, Sessions, unsuitability } from './sessions.js';
+import { type Session, Sessions } from './sessions.js';
 import { DEFAULT_TIMING, type ScheduleTiming } from './timing.js';
 
 type EventOf<T extends ScheduleEvent['type']> = Extract<ScheduleEvent, { type: T }>;
@@ -243,7 +243,7 @@ export class Schedule {
   #serve(): void {
     for (const request of this.#requests.waiting()) {
       const session = this.#sessions.get(request.sessionId)!;
-      const unsuitable = this.#run && unsuitability(session, this.#run.task);
+      const unsuitable = this.#run?.unsuitability(session);
       if (unsuitable !== undefined) {
         this.#requests.remove(request);
         const { sessionId, requestId } = request;

@@ -47,8 +47,19 @@ export class Sessions {
   }
 }
 
-/** Why a worker cannot take part in a run, or undefined when it can. */
-export function unsuitability(session: Session, run: RunTask): string | undefined {
+/** Whose bits a run has: those of the first worker that it lent a block to. */
+export interface RunBits {
+  readonly key: string;
+  /** Of the worker, for people. */
+  readonly name: string;
+}
+
+/**
+ * Why a worker cannot take part in a run, or undefined when it can.
+ *
+ * @param bits of the run so far; undefined: no block was lent yet, or other bits do not matter.
+ */
+export function unsuitability(session: Session, run: RunTask, bits?: RunBits): string | undefined {
   const { name, solvers, gathers, factorsMax } = session.info;
   const gather = run.gather ?? 'f32';
   if (!solvers.includes(run.solver)) {
@@ -60,5 +71,12 @@ export function unsuitability(session: Session, run: RunTask): string | undefine
   if (factorsMax < run.factors) {
     return `worker ${name} takes at most ${factorsMax} factors, run ${run.runId} has ${run.factors}; give it another device or lower ials.factors`;
   }
+  if (bits !== undefined && session.info.reproducibilityKey !== bits.key) {
+    return `worker ${name} would give other bits (${keyText(session.info.reproducibilityKey)}) than ${bits.name} (${keyText(bits.key)}), which run ${run.runId} began with; it stays idle: give it the same device, or the run train.deterministic=false`;
+  }
   return undefined;
+}
+
+function keyText(key: string): string {
+  return key === '' ? 'it promises none' : key;
 }

@@ -45,6 +45,7 @@ export async function finishRun(options: FinishOptions): Promise<TrainResult> {
     itemFactors: training.table('items'),
     history,
     metrics,
+    devices: training.devices,
   });
   const result = resultOf(options, metrics);
   const report = renderRunReport({
@@ -87,6 +88,7 @@ function resultOf(options: FinishOptions, metrics: Record<string, unknown> | und
   const { config } = run;
   const { manifest, fingerprint } = data.train;
   const workers = [...training.sessions].map((id) => roster.get(id)).filter((entry) => entry !== undefined);
+  workers.sort((a, b) => (a.name < b.name ? -1 : 1));
   const peaks: Record<string, number> = { coordinator: process.resourceUsage().maxRSS * 1024 };
   for (const { name, peakRssBytes } of workers) peaks[name] = Math.max(peaks[name] ?? 0, peakRssBytes);
   const losses = training.metrics.losses();
@@ -99,7 +101,8 @@ function resultOf(options: FinishOptions, metrics: Record<string, unknown> | und
     factors: config[`${config.model}.factors`],
     epochs: run.epochsDone,
     solver: config.model === 'ials' ? config['ials.solver'] : 'sgd',
-    device: [...new Set(workers.map(({ device }) => device))].sort().join('+'),
+    device: [...new Set(training.devices.map(({ device }) => device))].sort().join('+'),
+    device_detail: training.devices,
     workers: training.workersMost,
     threads: workers.reduce((most, { threads }) => Math.max(most, threads), 0),
     seed: config['train.seed'],

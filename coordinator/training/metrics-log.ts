@@ -3,6 +3,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { explainDisk, writeFileAtomic } from '../../common/atomic-files.js';
 import type { Side } from '../../models/csr.js';
+import type { DeviceFacts } from '../../models/device-facts.js';
 import type { PhaseRecord } from '../report/phase-record.js';
 
 /** A line as it is written. */
@@ -20,6 +21,8 @@ interface MetricsLine {
   loss?: number;
   /** Workers that delivered blocks. */
   workers: string[];
+  /** Each different device that solved blocks. */
+  devices?: DeviceFacts[];
   /** For each block in order of arrival: its index, the index of its worker, start and end of solving. */
   blocks: [block: number, worker: number, startMs: number, endMs: number][];
   /** As `PhaseRecord` says. */
@@ -109,7 +112,7 @@ function parseLine(text: string): MetricsLine | undefined {
 }
 
 function toLine(phase: number, record: PhaseRecord): MetricsLine {
-  const { epoch, side, startMs, endMs, rows, loss, validation, staleness, reads } = record;
+  const { epoch, side, startMs, endMs, rows, loss, devices, validation, staleness, reads } = record;
   const workers = [...new Set(record.blocks.map(({ worker }) => worker))];
   const ms = (value: number) => Math.round(value * 1000) / 1000;
   return {
@@ -122,6 +125,7 @@ function toLine(phase: number, record: PhaseRecord): MetricsLine {
     rows_per_second: endMs > startMs ? Math.round(rows / ((endMs - startMs) / 1000)) : 0,
     loss,
     workers,
+    devices,
     blocks: record.blocks.map((block) => [
       block.block,
       workers.indexOf(block.worker),
@@ -141,7 +145,7 @@ function toRecord(line: MetricsLine): PhaseRecord {
     startMs,
     endMs,
   }));
-  const { epoch, side, rows, loss, validation, staleness, reads } = line;
+  const { epoch, side, rows, loss, devices, validation, staleness, reads } = line;
   const times = { startMs: line.start_ms, endMs: line.end_ms };
-  return { epoch, side, ...times, rows, loss, blocks, validation, staleness, reads };
+  return { epoch, side, ...times, rows, loss, blocks, devices, validation, staleness, reads };
 }

@@ -3,6 +3,7 @@
 import type { Clock } from '../../common/clock.js';
 import { assert, SystemError } from '../../common/errors.js';
 import type { Side } from '../../models/csr.js';
+import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
 import { totalLoss } from '../../models/ials/loss.js';
 import type { Delivery } from '../parameters/delivery.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
@@ -85,6 +86,11 @@ export class PhaseTraining implements Training, RunListener {
     return this.#sessions;
   }
 
+  /** Each different device that computed, in earlier lives of the run too. */
+  get devices(): DeviceFacts[] {
+    return distinctDevices(this.#o.metrics.records.flatMap(({ devices = [] }) => devices));
+  }
+
   get workersMost(): number {
     return this.#workersMost;
   }
@@ -100,15 +106,21 @@ export class PhaseTraining implements Training, RunListener {
       runId,
       solver: config['ials.solver'],
       gather: config['ials.gather'],
+      isDeterministic: config['train.deterministic'],
       factors: plan.factors,
       blocks: plan.blocks,
       phaseStart,
       phaseEnd: this.phaseCount,
     };
-    const outcome = await new Promise<'completed' | 'stopped'>((resolve, reject) => {
+    const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
       this.#finish = resolve;
       this.#fail = reject;
       host.start(task, this);
+    });
+    const outcome = await ended.catch(async (error: unknown) => {
+      // What is complete is kept; why the run failed is what is told, not that a checkpoint failed too.
+      await this.#checkpointNow().catch(() => {});
+      throw error;
     });
     if (this.#failure !== undefined) throw this.#failure;
     await this.#checkpointNow();
@@ -135,6 +147,8 @@ export class PhaseTraining implements Training, RunListener {
     const record = this.#record!;
     store.apply(lease.block.index, delivery);
     this.#sessions.add(lease.sessionId);
+    const facts = host.roster.get(lease.sessionId)?.facts;
+    if (facts !== undefined) record.devices = distinctDevices([...(record.devices ?? []), facts]);
     this.#workersMost = Math.max(this.#workersMost, host.schedule.sessionCount);
     const endMs = this.#now();
     record.blocks.push({

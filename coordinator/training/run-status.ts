@@ -103,6 +103,7 @@ function workerStatuses(
       peakRssBytes: entry.peakRssBytes,
       threads: entry.threads,
       device: entry.device,
+      deviceDetail: entry.facts.name,
     };
   });
 }

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Clock } from '../../common/clock.js';
 import { assert, DeviceError, FencedError } from '../../common/errors.js';
+import type { DeviceFacts } from '../../models/device-facts.js';
 import type { Delivery } from '../parameters/delivery.js';
 import type { StepDelivery } from '../parameters/step-delivery.js';
 import type {
@@ -89,12 +90,16 @@ export class ScheduleHost {
     return this.#isDraining;
   }
 
-  register(worker: Omit<SessionInfo, 'sessionId'> & { device: string }): string {
+  register(worker: Omit<SessionInfo, 'sessionId'> & { facts: DeviceFacts }): string {
     const sessionId = randomUUID();
-    const { device, ...info } = worker;
-    this.roster.join(sessionId, { name: info.name, threads: info.threads, device });
+    const { facts, ...info } = worker;
+    const { device } = facts;
+    this.roster.join(sessionId, { name: info.name, threads: info.threads, device, facts });
     this.#receive({ type: 'workerJoined', session: { ...info, sessionId } });
-    this.#log.info({ worker: info.name, threads: info.threads, device }, 'a worker joined');
+    this.#log.info(
+      { worker: info.name, threads: info.threads, device, detail: facts.name },
+      'a worker joined',
+    );
     for (const wake of this.#joinWaiters) wake();
     return sessionId;
   }

@@ -7,6 +7,7 @@ import { assert, FencedError, SystemError } from '../../common/errors.js';
 import { sharedFloat32 } from '../../common/shared-memory.js';
 import type { Dataset } from '../../datasets/dataset.js';
 import type { Side } from '../../models/csr.js';
+import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
 import { NegativeSampler } from '../../models/sgd/negative-sampler.js';
 import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
 import { shouldStop, splitRows, validationLoss } from '../../models/sgd/validation.js';
@@ -114,6 +115,10 @@ export class StepTraining implements Training, RunListener {
     return this.#sessions;
   }
 
+  get devices(): DeviceFacts[] {
+    return distinctDevices(this.metrics.records.flatMap(({ devices = [] }) => devices));
+  }
+
   get workersMost(): number {
     return this.#workersMost;
   }
@@ -129,10 +134,15 @@ export class StepTraining implements Training, RunListener {
   /** @throws {SystemError} `STOA_RUN_FAILED`; errors of the checkpoints and of the validation. */
   async run(): Promise<'completed' | 'stopped'> {
     if (this.#hasStoppedEarly) return 'completed';
-    const outcome = await new Promise<'completed' | 'stopped'>((resolve, reject) => {
+    const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
       this.#finish = resolve;
       this.#fail = reject;
       this.#o.host.start(this.#task(), this);
+    });
+    const outcome = await ended.catch(async (error: unknown) => {
+      // What is complete is kept; why the run failed is what is told, not that a checkpoint failed too.
+      await this.#checkpointNow().catch(() => {});
+      throw error;
     });
     if (this.#failure !== undefined) throw this.#failure;
     await this.#checkpointNow();
@@ -187,6 +197,8 @@ export class StepTraining implements Training, RunListener {
     this.#losses.push({ at: clock * clocks.blocks + index, loss, samples });
     record.reads!.push([index, clock, -1]);
     this.#sessions.add(lease.sessionId);
+    const facts = host.roster.get(lease.sessionId)?.facts;
+    if (facts !== undefined) record.devices = distinctDevices([...(record.devices ?? []), facts]);
     this.#countWorkers();
     const endMs = this.#now();
     const startMs = Math.min(endMs, Math.max(record.startMs, endMs - Math.max(0, delivery.solveMs)));
@@ -245,7 +257,9 @@ export class StepTraining implements Training, RunListener {
     const clocksPerPhase = clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
     const phaseEnd = this.phaseCount;
     const { blocks, factors } = plan;
-    return { runId, solver: 'sgd', factors, blocks, phaseStart, phaseEnd, sync: { mode, clocksPerPhase } };
+    const sync = { mode, clocksPerPhase };
+    const isDeterministic = config['train.deterministic'];
+    return { runId, solver: 'sgd', isDeterministic, factors, blocks, phaseStart, phaseEnd, sync };
   }
 
   #answerHeld(): void {

@@ -1,3 +1,5 @@
+import type { DeviceFacts } from '../../models/device-facts.js';
+
 /** What `stoa train --json` prints and `result.json` holds. Field names are a contract. */
 export interface TrainResult {
   run_id: string;
@@ -14,6 +16,8 @@ export interface TrainResult {
   solver: string;
   /** Kinds of the devices that computed, e.g. "portable"; several are joined by "+". */
   device: string;
+  /** Each different device that computed. */
+  device_detail: DeviceFacts[];
   /** Most workers that were there at once. */
   workers: number;
   /** Threads of a worker; the most where they differ. */

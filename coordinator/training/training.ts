@@ -1,4 +1,5 @@
 import type { Side } from '../../models/csr.js';
+import type { DeviceFacts } from '../../models/device-facts.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import type { MetricsLog } from './metrics-log.js';
 
@@ -13,6 +14,8 @@ export interface Training {
   readonly phaseMs: number;
   /** Sessions that delivered blocks. */
   readonly sessions: ReadonlySet<string>;
+  /** Each different device of workers that delivered, in earlier lives of the run too. */
+  readonly devices: DeviceFacts[];
   /** Most workers that were there at once. */
   readonly workersMost: number;
   /** A table after the last complete phase: f32 [rows, plan.factors]. */

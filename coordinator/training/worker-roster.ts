@@ -1,10 +1,14 @@
+import type { DeviceFacts } from '../../models/device-facts.js';
+
 /** Sessions that ended and are still remembered: for what a run's result says of its workers. */
 const GONE_MAX = 1000;
 
 export interface RosterEntry {
   readonly name: string;
   readonly threads: number;
+  /** Kind of its device. */
   readonly device: string;
+  readonly facts: DeviceFacts;
   /** Peak resident set size of the worker's process; 0 before its first heartbeat. */
   peakRssBytes: number;
   isAlive: boolean;
@@ -14,7 +18,7 @@ export interface RosterEntry {
 export class WorkerRoster {
   readonly #bySession = new Map<string, RosterEntry>();
 
-  join(sessionId: string, worker: { name: string; threads: number; device: string }): void {
+  join(sessionId: string, worker: Pick<RosterEntry, 'name' | 'threads' | 'device' | 'facts'>): void {
     this.#bySession.set(sessionId, { ...worker, peakRssBytes: 0, isAlive: true });
     if (this.#bySession.size <= GONE_MAX) return;
     for (const [id, entry] of this.#bySession) {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
 import { sideName } from '../../common/sides.js';
 import { STOA_VERSION } from '../../common/version.js';
+import { factsOf } from '../../models/device-facts.js';
 import type { BlockLease } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { FetchDatasetFileRequest__Output } from '../../proto/generated/stoa/training/v1/FetchDatasetFileRequest.js';
 import type { FetchDatasetFileResponse } from '../../proto/generated/stoa/training/v1/FetchDatasetFileResponse.js';
@@ -68,7 +69,8 @@ function register(
   exchanges: Exchanges,
   request: RegisterWorkerRequest__Output,
 ): RegisterWorkerResponse {
-  const { name, threads, device, deviceDetail, solvers, gathers, factorsMax, version } = request;
+  const { name, threads, device, deviceDetail, deviceFacts, solvers, gathers, factorsMax, version } = request;
+  const { reproducibilityKey, gflops } = request;
   if (host.isDraining) {
     throw new StateError(
       'STOA_DRAINING',
@@ -81,13 +83,37 @@ function register(
   requireRange('device_detail', Buffer.byteLength(deviceDetail), 0, 1024, 'bytes');
   requireRange('solvers', solvers.length, 1, 16, 'entries');
   requireRange('gathers', gathers.length, 0, 16, 'entries');
+  requireRange('device_facts', Object.keys(deviceFacts).length, 0, 32, 'entries');
+  for (const [key, value] of Object.entries(deviceFacts)) {
+    requireRange(
+      'device_facts',
+      Math.max(Buffer.byteLength(key), Buffer.byteLength(value)),
+      0,
+      512,
+      'bytes each',
+    );
+  }
+  requireRange('reproducibility_key', Buffer.byteLength(reproducibilityKey), 0, 2048, 'bytes');
+  if (!(gflops >= 0 && Number.isFinite(gflops))) {
+    throw new UsageError('STOA_USAGE', `gflops must be 0 or more, it is ${gflops}`, {
+      fields: { field: 'gflops' },
+    });
+  }
   if (majorOf(version) !== majorOf(STOA_VERSION)) {
     throw new StateError(
       'STOA_VERSION',
       `worker ${name} has version ${version}, this coordinator has ${STOA_VERSION}; run the same major version on both`,
     );
   }
-  const sessionId = host.register({ name, threads, device, solvers, gathers, factorsMax });
+  const facts = factsOf({
+    device,
+    name: deviceDetail === '' ? device : deviceDetail,
+    software: deviceFacts['software'] === 'true',
+    threads,
+    facts: deviceFacts,
+  });
+  const told = { name, threads, solvers, gathers, factorsMax, reproducibilityKey, gflops };
+  const sessionId = host.register({ ...told, facts });
   return {
     sessionId,
     heartbeatInterval: toDuration(host.timing.heartbeatMs),

@@ -2,6 +2,9 @@ import { NumericError, ShapeError, type StoaError } from '../../common/errors.js
 import type { Csr } from '../csr.js';
 import type { RowSystems } from './row-systems.js';
 
+/** What of a row's system is looked at. */
+export type RowInputs = Pick<RowSystems, 'block' | 'fixed' | 'factors' | 'fixedRows'>;
+
 /**
  * Says why a row could not be solved, by looking at its inputs one after the other. Called only when a row has failed:
  * the solvers themselves check results, which costs less than checking every number that enters.
@@ -10,7 +13,7 @@ import type { RowSystems } from './row-systems.js';
  * @param pivot the pivot that was not positive, where one was met.
  */
 export function explainRow(
-  systems: RowSystems,
+  systems: RowInputs,
   row: number,
   gram: Float64Array,
   prior: Float32Array | undefined,
@@ -38,7 +41,7 @@ export function explainRow(
   );
 }
 
-function explainEntries(systems: RowSystems, row: number): StoaError | undefined {
+function explainEntries(systems: RowInputs, row: number): StoaError | undefined {
   const { block, fixed, factors, fixedRows } = systems;
   for (let e = block.ptr[row]!; e < block.ptr[row + 1]!; e++) {
     const column = block.idx[e]!;

@@ -95,15 +95,22 @@ export function referenceSolve(
 /**
  * How well x solves A x = b, whatever the condition of A: the normwise backward error
  * ‖Ax − b‖ / (‖A‖_F ‖x‖ + ‖b‖), in 2-norms. A may be some of a system's rows.
+ *
+ * @param size for each entry of b, how large the terms are that it is the sum of: where they cancel, a sum in f32 is as
+ *   good as they are large, whatever is left of them. @default |b|
  */
-export function backwardError(system: DenseSystem, x: ArrayLike<number>): number {
+export function backwardError(
+  system: DenseSystem,
+  x: ArrayLike<number>,
+  size: ArrayLike<number> = system.b,
+): number {
   const columns = x.length;
   const residual = Array.from(system.b, (value, r) => {
     let sum = -value;
     for (let c = 0; c < columns; c++) sum += system.a[r * columns + c]! * x[c]!;
     return sum;
   });
-  const scale = norm(system.a) * norm(x) + norm(system.b);
+  const scale = norm(system.a) * norm(x) + norm(size);
   return scale === 0 ? 0 : norm(residual) / scale;
 }
 

@@ -44,12 +44,14 @@ export function referenceSubspaces(
  * then, so it can be told from the result.
  *
  * @param found the row, K numbers; @param prior where it started, K numbers; absent: zeros.
+ * @param size  as in `backwardError`.
  */
 export function subspaceBackwardError(
   system: DenseSystem,
   width: number,
   found: ArrayLike<number>,
   prior?: ArrayLike<number>,
+  size: ArrayLike<number> = system.b,
 ): number {
   const factors = system.b.length;
   let worst = 0;
@@ -58,7 +60,8 @@ export function subspaceBackwardError(
     const x = Array.from({ length: factors }, (_, k) => (k < end ? found[k]! : (prior?.[k] ?? 0)));
     const rows = dimensions.flatMap((r) => [...system.a.subarray(r * factors, (r + 1) * factors)]);
     const part = { a: Float64Array.from(rows), b: Float64Array.from(dimensions, (r) => system.b[r]!) };
-    worst = Math.max(worst, backwardError(part, x));
+    const sizes = dimensions.map((r) => size[r]!);
+    worst = Math.max(worst, backwardError(part, x, sizes));
   }
   return worst;
 }

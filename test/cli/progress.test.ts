@@ -15,6 +15,7 @@ const worker = {
   peakRssBytes: 1e8,
   threads: 1,
   device: 'portable',
+  deviceDetail: 'portable TypeScript',
 };
 
 const status: RunStatus__Output = {

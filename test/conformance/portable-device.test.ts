@@ -164,7 +164,7 @@ describe('opening a device', () => {
     const failed = openDevice('portabel', { threads: 1 });
     await expect(failed).rejects.toBeInstanceOf(UsageError);
     await expect(failed).rejects.toThrow(
-      'unknown device "portabel"; known are auto, portable; did you mean "portable"?',
+      'unknown device "portabel"; known are auto, native, webgpu, tfjs, tfjs:node-gpu, tfjs:node, tfjs:webgpu, tfjs:wasm, tfjs:cpu, portable; did you mean "portable"?',
     );
   });
 

@@ -2,7 +2,13 @@
 
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { PlanBlock } from '../../coordinator/plan/plan-blocks.js';
-import type { Lease, ScheduleEffect, ScheduleEvent } from '../../coordinator/schedule/events.js';
+import type {
+  Lease,
+  RunTask,
+  ScheduleEffect,
+  ScheduleEvent,
+  SessionInfo,
+} from '../../coordinator/schedule/events.js';
 import { Schedule } from '../../coordinator/schedule/schedule.js';
 import type { ScheduleTiming } from '../../coordinator/schedule/timing.js';
 import type { Side } from '../../models/csr.js';
@@ -39,14 +45,17 @@ function pass(ms: number, alive: string[] = []): ScheduleEffect[] {
   return effects.slice(from);
 }
 
-function join(sessionId: string, threads = 1): void {
+function join(sessionId: string, change: Partial<SessionInfo> = {}): void {
   const session = {
     sessionId,
     name: sessionId,
-    threads,
+    threads: 1,
     solvers: ['cholesky'],
     gathers: ['f32'],
+    reproducibilityKey: '',
+    gflops: 0,
     factorsMax: 64,
+    ...change,
   };
   send({ type: 'workerJoined', session });
 }
@@ -76,7 +85,7 @@ function blocksOf(side: Side, count: number, shards = 1): PlanBlock[] {
   }));
 }
 
-function run(users: number, items = 2, shards = 1): void {
+function run(users: number, items = 2, shards = 1, change: Partial<RunTask> = {}): void {
   send({
     type: 'runStarted',
     run: {
@@ -86,6 +95,7 @@ function run(users: number, items = 2, shards = 1): void {
       blocks: { users: blocksOf('users', users, shards), items: blocksOf('items', items) },
       phaseStart: 0,
       phaseEnd: 4,
+      ...change,
     },
   });
 }
@@ -151,6 +161,72 @@ describe('phases', () => {
   });
 });
 
+describe('a worker that cannot take part in a run', () => {
+  const refusalOf = (sessionId: string): string | undefined => {
+    const sent = send({
+      type: 'leaseRequested',
+      sessionId,
+      requestId: `r${++requests}`,
+      count: 1,
+      waitMs: 0,
+    });
+    const refused = sent.find((effect) => effect.type === 'requestRefused');
+    return refused?.message;
+  };
+
+  it.each([
+    [{ solvers: ['cg'] }, {}, /no solver "cholesky" \(it has cg\)/],
+    [{}, { gather: 'f16' as const }, /cannot gather in f16/],
+    [{ factorsMax: 4 }, {}, /takes at most 4 factors, run run has 8/],
+  ])('%j in %j is told why', (worker, task, message) => {
+    join('a', worker);
+    run(4, 2, 1, task);
+    expect(refusalOf('a')).toMatch(message);
+  });
+
+  it('because it would give other bits is told whose, and the others go on', () => {
+    join('a', { reproducibilityKey: 'native fma' });
+    join('b', { reproducibilityKey: 'portable v8 11.3' });
+    join('c', { reproducibilityKey: 'native fma' });
+    run(4, 2, 1, { isDeterministic: true });
+    expect(lease('a')).toHaveLength(1);
+    expect(refusalOf('b')).toBe(
+      'worker b would give other bits (portable v8 11.3) than a (native fma), which run run began with; it stays idle: give it the same device, or the run train.deterministic=false',
+    );
+    expect(refusalOf('c')).toBeUndefined();
+    expect(schedule.run!.suitableCount).toBe(2);
+  });
+
+  it('because of its bits takes part where bits do not matter', () => {
+    join('a', { reproducibilityKey: 'native fma' });
+    join('b', { reproducibilityKey: 'portable v8 11.3' });
+    run(4, 2, 1, { isDeterministic: false });
+    expect(lease('a')).toHaveLength(1);
+    expect(lease('b')).toHaveLength(1);
+  });
+
+  it('because of the bits of one that left without a result takes its place', () => {
+    join('a', { reproducibilityKey: 'native fma' });
+    join('b', { reproducibilityKey: 'portable v8 11.3' });
+    run(4, 2, 1, { isDeterministic: true });
+    lease('a');
+    send({ type: 'workerLeft', sessionId: 'a' });
+    expect(lease('b')).toHaveLength(1);
+  });
+
+  it('because of the bits of a result waits for workers that give the same', () => {
+    join('a', { reproducibilityKey: 'native fma' });
+    join('b', { reproducibilityKey: 'portable v8 11.3' });
+    run(4, 2, 1, { isDeterministic: true });
+    done(lease('a')[0]!);
+    send({ type: 'workerLeft', sessionId: 'a' });
+    expect(refusalOf('b')).toMatch(/other bits/);
+    expect(schedule.run!.suitableCount).toBe(0);
+    join('d', { reproducibilityKey: 'native fma' });
+    expect(lease('d')).toHaveLength(1);
+  });
+});
+
 describe('sharing out', () => {
   it('a worker gets the blocks of its own shards first, then steals from the end of the one with most left', () => {
     join('a');
@@ -185,16 +261,49 @@ describe('sharing out', () => {
     send({ type: 'phaseCommitted' });
     done(lease('a')[0]!);
     send({ type: 'phaseCommitted' });
-    for (let n = 0; n < 4; n++) expect(solvedBy.get(lease('a')[0]!.block.index)).toBe('a');
+    for (let n = 0; n < 4; n++) {
+      const [granted] = lease('a');
+      expect(solvedBy.get(granted!.block.index)).toBe('a');
+      done(granted!);
+    }
   });
 
   it('near the end of a phase a worker gets fewer blocks than it asks for', () => {
     join('a');
     join('b');
     run(16);
-    expect(lease('a', 100)).toHaveLength(4);
-    expect(lease('b', 100)).toHaveLength(3);
-    expect(lease('a', 100)).toHaveLength(3);
+    const first = lease('a', 100);
+    expect(first).toHaveLength(4);
+    expect(lease('b', 100)).toHaveLength(4);
+    expect(lease('a', 100)).toHaveLength(0);
+    first.forEach(done);
+    expect(lease('b', 100)).toHaveLength(0);
+    expect(lease('a', 100).length).toBeGreaterThan(0);
+  });
+
+  it('a worker gets its share by the speed that it announced', () => {
+    join('fast', { gflops: 30 });
+    join('slow', { gflops: 10 });
+    run(32);
+    expect(lease('fast', 100)).toHaveLength(12);
+    expect(lease('slow', 100)).toHaveLength(4);
+  });
+
+  it('a slow worker gets no block that others would have done sooner, and gets it when they stall', () => {
+    join('fast', { gflops: 100 });
+    join('slow', { gflops: 1 });
+    run(4);
+    expect(lease('slow')).toHaveLength(0);
+    expect(grantedIn(pass(300, ['fast', 'slow']))).toMatchObject([{ sessionId: 'slow' }]);
+  });
+
+  it('a slow worker gets blocks when it is the only one left', () => {
+    join('fast', { gflops: 100 });
+    join('slow', { gflops: 1 });
+    run(4);
+    expect(lease('slow')).toHaveLength(0);
+    send({ type: 'workerLeft', sessionId: 'fast' });
+    expect(grantedIn(effects).filter(({ sessionId }) => sessionId === 'slow')).toHaveLength(1);
   });
 
   it('a repeated request gets the same leases, as far as they live', () => {

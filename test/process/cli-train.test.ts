@@ -56,12 +56,13 @@ describe('stoa train', () => {
       factors: 8,
       epochs: 3,
       solver: 'cholesky',
-      device: 'portable',
+      device: expect.stringMatching(/^(native|portable)$/),
       workers: 2,
       threads: 1,
       seed: 1,
       synthetic: false,
     });
+    expect(result.device_detail).toMatchObject([{ device: result.device, threads: 1, software: false }]);
     expect(result.epoch_seconds).toHaveLength(3);
     expect(result.loss).toHaveLength(3);
     expect(result.seconds_total).toBeGreaterThan(0);
@@ -90,6 +91,7 @@ describe('stoa train', () => {
     expect(stdout).toContain(path.join(at('b'), 'report.html'));
     expect(stdout).toContain(`stoa recommend --model ${at('b')}`);
     expect(stderr).toMatch(/epoch \d+\/40/);
+    expect(stderr).toMatch(/^computes on \w+.*: .*, 1 thread, .*each of 2 workers \(.+\)$/m);
   });
 
   it('says nothing but its answer with --quiet', async () => {

@@ -64,8 +64,16 @@ describe('stoa', () => {
       'ials.regularization = -1: must be at least 0',
     ],
     [
+      ['train', '--data', 'x', '--out', 'y', '--isa', 'sse'],
+      'allowed choices are avx2, avx512, neon, baseline',
+    ],
+    [
       ['train', '--data', 'x', '--out', 'y', '--set', 'ials.solver=choleski'],
-      'ials.solver = "choleski": must be one of cholesky, cg',
+      'ials.solver = "choleski": must be one of cholesky, cg, ials++',
+    ],
+    [
+      ['train', '--data', 'x', '--out', 'y', '--set', 'ials.gather=f16'],
+      'ials.gather = "f16" is for ials.solver = cg',
     ],
     [
       ['data', 'split', 'x', '--strategy', 'temporal', '--at', 'noon', '--out', 'y'],

@@ -59,7 +59,15 @@ export class SimulatedCoordinator {
   register(worker: { name: string; threads: number }, reply: (sessionId: string) => void): void {
     this.#awake(() => {
       const sessionId = `s${this.#nextId++}`;
-      const session = { ...worker, sessionId, solvers: ['cholesky'], gathers: ['f32'], factorsMax: 64 };
+      const session = {
+        ...worker,
+        sessionId,
+        solvers: ['cholesky'],
+        gathers: ['f32'],
+        reproducibilityKey: '',
+        gflops: 0,
+        factorsMax: 64,
+      };
       this.schedule.receive({ type: 'workerJoined', session }, this.#queue.nowMs);
       this.#carryOut();
       reply(sessionId);

@@ -6,6 +6,7 @@ import { createRandom } from '../../common/random.js';
 import type { Csr } from '../../models/csr.js';
 import type { IalsObjective } from '../../models/device.js';
 import { referenceGram } from '../../models/reference/gram.js';
+import { gaussianElimination, referenceSystem } from '../../models/reference/solve-rows.js';
 
 export interface IalsProblem {
   block: Csr;
@@ -90,14 +91,21 @@ export const anyObjective: fc.Arbitrary<IalsObjective> = fc.record({
 });
 
 /** Well-conditioned problems of all shapes; K is mostly no multiple of anything. */
-export const anyProblemOptions: fc.Arbitrary<ProblemOptions> = fc.record({
-  rows: fc.integer({ min: 0, max: 9 }),
-  cols: fc.integer({ min: 1, max: 70 }),
-  factors: fc.integer({ min: 1, max: 37 }),
-  objective: anyObjective,
-  seed: fc.nat(),
-  valueMax: fc.option(fc.constantFrom(1, 7.5), { nil: undefined }),
-});
+export const anyProblemOptions: fc.Arbitrary<ProblemOptions> = problemOptionsWith(
+  fc.integer({ min: 1, max: 37 }),
+);
+
+/** The same, with K drawn from some numbers only. */
+export function problemOptionsWith(factors: fc.Arbitrary<number>): fc.Arbitrary<ProblemOptions> {
+  return fc.record({
+    rows: fc.integer({ min: 0, max: 9 }),
+    cols: fc.integer({ min: 1, max: 70 }),
+    factors,
+    objective: anyObjective,
+    seed: fc.nat(),
+    valueMax: fc.option(fc.constantFrom(1, 7.5), { nil: undefined }),
+  });
+}
 
 /** Largest 2-norm distance between rows, relative to the expected row; rows near zero count absolutely, by 1e-6. */
 export function rowDistances(
@@ -114,6 +122,50 @@ export function rowDistances(
     }
     return Math.sqrt(distance) / Math.max(Math.sqrt(size), 1e-6);
   });
+}
+
+/**
+ * How rounding grows in each row: `condition`, an estimate of ‖A‖ ‖A⁻¹‖ in 2-norms, and `cancellation`, the size of
+ * the terms of b over that of b. Both 1 for a row without entries.
+ */
+export function rowConditions(
+  problem: Omit<IalsProblem, 'prior'>,
+): { condition: number; cancellation: number }[] {
+  const { block, fixed, factors, objective, gram } = problem;
+  return Array.from({ length: block.rows }, (_, row) => {
+    if (block.ptr[row] === block.ptr[row + 1]) return { condition: 1, cancellation: 1 };
+    const { a, b } = referenceSystem(block, row, fixed, factors, objective, gram);
+    const times = (x: Float64Array): Float64Array =>
+      Float64Array.from(x, (_, r) => x.reduce((sum, value, c) => sum + a[r * factors + c]! * value, 0));
+    return {
+      condition: growth(factors, times) * growth(factors, (side) => gaussianElimination({ a, b: side })),
+      cancellation: Math.hypot(...termSizes(problem, row)) / Math.hypot(...b),
+    };
+  });
+}
+
+/** Σ |c y| of a row: how large the terms are that its right-hand side is the sum of, [factors]. */
+export function termSizes(
+  { block, fixed, factors, objective }: Omit<IalsProblem, 'prior'>,
+  row: number,
+): Float64Array {
+  const [from, to] = [block.ptr[row]!, block.ptr[row + 1]!];
+  const values = block.values?.subarray(from, to);
+  const sizes = fixed.map(Math.abs);
+  const one = { rows: 1, cols: block.cols, ptr: Int32Array.of(0, to - from) };
+  const entries = { ...one, idx: block.idx.subarray(from, to), values };
+  return referenceSystem(entries, 0, sizes, factors, objective, new Float64Array(factors * factors)).b;
+}
+
+/** The greatest eigenvalue by a few steps of the power method; the matrix is symmetric. */
+function growth(size: number, times: (x: Float64Array) => Float64Array): number {
+  let x: Float64Array = Float64Array.from({ length: size }, (_, k) => 1 + ((k * 7) % 5) / 4);
+  let length = Math.hypot(...x);
+  for (let step = 0; step < 5; step++) {
+    x = times(x.map((value) => value / length));
+    length = Math.hypot(...x);
+  }
+  return length;
 }
 
 /** The other orientation of a matrix, values included. */

@@ -45,6 +45,7 @@ export class RawWorker {
       deviceDetail: 'by hand',
       solvers: ['cholesky', 'cg'],
       gathers: ['f32'],
+      reproducibilityKey: 'by hand',
       factorsMax: 1024,
       version: STOA_VERSION,
       ...change,

@@ -11,9 +11,14 @@ import { parseRunConfig } from '../../coordinator/plan/run-config.js';
 import { type LoadedModel, openModel } from '../../coordinator/registry/model-folder.js';
 import type { TrainResult } from '../../coordinator/training/train-result.js';
 import type { RunStatus__Output } from '../../proto/generated/stoa/training/v1/RunStatus.js';
-import { runWorker } from '../../worker/worker.js';
+import { runWorker, type WorkerOptions } from '../../worker/worker.js';
 
 export const quietLog: Logger = pino({ level: process.env['STOA_TEST_LOG'] ?? 'silent' });
+
+export interface ClusterWorkerOptions extends Partial<Pick<WorkerOptions, 'device' | 'openDevice' | 'log'>> {
+  threads?: number;
+  name?: string;
+}
 
 export interface ClusterWorker {
   /** Resolves when the worker has left. */
@@ -43,17 +48,18 @@ export class TrainingCluster {
     return new TrainingCluster(coordinator, folder);
   }
 
-  addWorker({ threads = 1, name }: { threads?: number; name?: string } = {}): ClusterWorker {
+  addWorker({ threads = 1, name, ...more }: ClusterWorkerOptions = {}): ClusterWorker {
     const stop = new AbortController();
     this.#count++;
     const done = runWorker({
       coordinators: [this.coordinator.address],
       name: name ?? `worker-${this.#count}`,
       threads,
-      device: 'portable',
+      device: more.device ?? 'portable',
+      openDevice: more.openDevice,
       tls: {},
       cacheDir: path.join(this.#folder, 'cache'),
-      log: quietLog,
+      log: more.log ?? quietLog,
       signal: stop.signal,
       reconnectForMs: 5000,
     });

@@ -1,51 +1,42 @@
-import { DeviceError, UsageError } from '../../common/errors.js';
-import { suggestion } from '../../common/nearest.js';
-import type { ComputeDevice, DeviceFactory } from '../../models/device.js';
-import { portableDevice } from './portable.js';
+// The devices of this build.
 
-/** Devices of this build, fastest first: the order in which `auto` tries them. */
-const FACTORIES: readonly DeviceFactory[] = [portableDevice];
+import type { ComputeDevice, DeviceFactory } from '../../models/device.js';
+import { chooseAmong, type DeviceChoice, type DeviceRequest } from './choose-device.js';
+import { deviceNames } from './device-names.js';
+import { nativeDevice } from './native.js';
+import { portableDevice } from './portable.js';
+import { tfjsDevice } from './tfjs.js';
+import { webgpuDevice } from './webgpu.js';
+
+/** Fastest first, as a rule; `auto` measures those that work. */
+export const DEVICE_FACTORIES: readonly DeviceFactory[] = [
+  nativeDevice,
+  webgpuDevice,
+  tfjsDevice,
+  portableDevice,
+];
 
 /** Names that `--device` takes. */
-export const DEVICE_NAMES: readonly string[] = ['auto', ...FACTORIES.map((factory) => factory.kind)];
+export const DEVICE_NAMES: readonly string[] = deviceNames(DEVICE_FACTORIES);
 
-/** More threads than this on one device is a mistyped number. */
-const THREADS_MAX = 1024;
+/** What `auto` came to, by request: measured once in a process. */
+const chosen = new Map<string, Omit<DeviceChoice, 'device'>>();
 
-/**
- * Opens a device by name; `auto` is the first that works here.
- *
- * @param options `threads`: 1 to 1024.
- * @throws {UsageError} unknown name (names the nearest) or a number of threads that is none.
- * @throws {DeviceError} `STOA_DEVICE`: the device does not work here; says why and what to do.
- */
-export async function openDevice(name: string, options: { threads: number }): Promise<ComputeDevice> {
-  const { threads } = options;
-  if (!Number.isInteger(threads) || threads < 1 || threads > THREADS_MAX) {
-    throw new UsageError(
-      'STOA_USAGE',
-      `--threads ${threads} is not a whole number from 1 to ${THREADS_MAX}`,
-      {
-        fields: { field: '--threads' },
-      },
-    );
+/** As `chooseAmong` the devices of this build. What `auto` measured is kept for the process. */
+export async function chooseDevice(name: string, request: DeviceRequest): Promise<DeviceChoice> {
+  const key = JSON.stringify(request);
+  const before = name === 'auto' ? chosen.get(key) : undefined;
+  if (before !== undefined) {
+    const { device } = await chooseAmong(DEVICE_FACTORIES, before.name, request);
+    return { ...before, device };
   }
-  if (!DEVICE_NAMES.includes(name)) {
-    const hint = suggestion(name, DEVICE_NAMES);
-    throw new UsageError(
-      'STOA_USAGE',
-      `unknown device "${name}"; known are ${DEVICE_NAMES.join(', ')}${hint}`,
-      {
-        fields: { field: '--device' },
-      },
-    );
-  }
-  const failures: string[] = [];
-  for (const factory of FACTORIES) {
-    if (name !== 'auto' && factory.kind !== name) continue;
-    const probe = await factory.probe();
-    if (probe.ok) return factory.open(options);
-    failures.push(`device "${factory.kind}" does not work here: ${probe.reason}; ${probe.remedy}`);
-  }
-  throw new DeviceError('STOA_DEVICE', failures.join('; '));
+  const choice = await chooseAmong(DEVICE_FACTORIES, name, request);
+  const { device: _, ...kept } = choice;
+  if (name === 'auto') chosen.set(key, kept);
+  return choice;
+}
+
+/** As `chooseDevice`, for those who do not ask why. */
+export async function openDevice(name: string, request: DeviceRequest): Promise<ComputeDevice> {
+  return (await chooseDevice(name, request)).device;
 }

@@ -1,0 +1,377 @@
+// A few steps of conjugate gradients for each row, whitened and warm-started. Twin: models/ials/conjugate-gradients.ts.
+//
+// In the eigenbasis of G the row's system is (D + Σ w ŷ ŷᵀ) x̂ = Σ c ŷ with D = s·Λ + λ_row I, and the preconditioner
+// s·G + λ̄I is the diagonal D̄ = s·Λ + λ̄: whitening costs K divisions, λ_row needs no approximation, and nothing of K × K
+// is touched for a step. λ̄ is the penalty of a row of 2^⌊log₂ n⌋ entries, as the reference has it.
+//
+// One pass over the row's entries takes eight at a time: their products with x, the coefficients, their sum. Sums of
+// 512 entries are added up before they meet the rest, so that errors grow with the number of such sums.
+
+#include "kernel-table.h"
+#include "kernels.h"
+#include "lanes.h"
+#include "row-systems.h"
+
+namespace stoa {
+namespace STOA_ISA {
+
+/** Rows rotated together, before and after they are solved. */
+constexpr int kRowsTogether = 32;
+/** Entries summed before they are added to the rest: part of the format of results. */
+constexpr int kChunk = 512;
+/** Entries between a prefetch and its use. */
+constexpr int kAhead = 16;
+/** A row whose entries take more than this does not stay in the second cache from one pass to the next. */
+constexpr int64_t kCachedBytes = 384 * 1024;
+/** Steps end when the residual is this small a part of the start: below it f32 sees no change any more. */
+constexpr float kResidualRatio = 1e-14f;
+/**
+ * A start is far off when the whitened residual is more than this part of its size: a solution of less than a
+ * thirteenth of the start's norm always makes it so, since ‖x̃ − x̃₀‖² is then more than (1 − 1/13)² of ‖x̃₀‖². What
+ * f32 loses to a start that is nearer is less than a digit and a half.
+ */
+constexpr float kFarOff = 0.85f;
+/** Shift of a singular preconditioner, as a part of its mean diagonal. */
+constexpr double kSingularShift = 1e-6;
+
+/** The entries of a row, and what their coefficients are made of. */
+struct Entries {
+  const int32_t* idx;
+  int64_t count;
+  /** Entries from `idx` on that were checked: how far prefetching may look. */
+  int64_t left;
+  /** Null where values do not count. */
+  const float* values;
+  /** w = weight · value, c = target · value + shift; scaled as the table is. */
+  float weight, target, shift;
+};
+
+enum Mode { kResiduals, kProducts };
+
+template <int NB, typename T>
+STOA_INLINE void addGroup(const T* const* y, const float* x, int nb, const float* w, const float* c, Mode mode,
+                          Lanes* part) {
+  const int blocks = NB > 0 ? NB : nb;
+  Lanes d[8];
+  for (int i = 0; i < 8; i++) d[i] = zero();
+  for (int b = 0; b < blocks; b++) {
+    const Lanes xb = load(x + kLanes * b);
+    for (int i = 0; i < 8; i++) d[i] = fma(load(y[i] + kLanes * b), xb, d[i]);
+  }
+  float s[8];
+  const Quad low = sums(d[0], d[1], d[2], d[3]);
+  const Quad high = sums(d[4], d[5], d[6], d[7]);
+  for (int i = 0; i < 4; i++) {
+    s[i] = mode == kResiduals ? c[i] - w[i] * low[i] : w[i] * low[i];
+    s[4 + i] = mode == kResiduals ? c[4 + i] - w[4 + i] * high[i] : w[4 + i] * high[i];
+  }
+  forget();
+  for (int b = 0; b < blocks; b++) {
+    Lanes sum = part[b];
+    for (int i = 0; i < 8; i++) sum = fma(spread(s[i]), load(y[i] + kLanes * b), sum);
+    part[b] = sum;
+  }
+}
+
+/** total += Σ ŷ (c − w ŷ·x) (`kResiduals`) or Σ ŷ w (ŷ·x) (`kProducts`) over the entries. */
+template <int NB, typename T>
+static bool addEntries(const Entries& entries, const T* table, int stride, Mode mode, const float* x, float* total,
+                       Lanes* wide, const int32_t* abort) {
+  const int nb = stride / kLanes;
+  const int blocks = NB > 0 ? NB : nb;
+  const int rowBytes = stride * int(sizeof(T));
+  const bool isFar = mode == kResiduals || entries.count * rowBytes > kCachedBytes;
+  float w[8];
+  float c[8];
+  for (int i = 0; i < 8; i++) {
+    w[i] = entries.weight;
+    c[i] = entries.target + entries.shift;
+  }
+  for (int64_t start = 0; start < entries.count; start += kChunk) {
+    if (isAborted(abort)) return false;
+    const int64_t end = entries.count < start + kChunk ? entries.count : start + kChunk;
+    Lanes held[NB > 0 ? NB : 1];
+    Lanes* part = NB > 0 ? held : wide;
+    for (int b = 0; b < blocks; b++) part[b] = zero();
+    for (int64_t e = start; e < end; e += 8) {
+      const T* y[8];
+      const int here = end - e < 8 ? int(end - e) : 8;
+      for (int i = 0; i < 8; i++) y[i] = table + int64_t(entries.idx[i < here ? e + i : end - 1]) * stride;
+      if (isFar && e + kAhead + 8 <= entries.left) {
+        for (int i = 0; i < 8; i++) prefetchRow(table + int64_t(entries.idx[e + kAhead + i]) * stride, rowBytes);
+      }
+      if (entries.values != nullptr) {
+        for (int i = 0; i < here; i++) {
+          w[i] = entries.weight * entries.values[e + i];
+          c[i] = entries.target * entries.values[e + i] + entries.shift;
+        }
+      }
+      if (here < 8) {
+        float wTail[8] = {};
+        float cTail[8] = {};
+        for (int i = 0; i < here; i++) {
+          wTail[i] = w[i];
+          cTail[i] = c[i];
+        }
+        addGroup<NB>(y, x, nb, wTail, cTail, mode, part);
+      } else {
+        addGroup<NB>(y, x, nb, w, c, mode, part);
+      }
+    }
+    for (int b = 0; b < blocks; b++) store(total + kLanes * b, add(load(total + kLanes * b), part[b]));
+  }
+  return true;
+}
+
+static float dot(const float* a, const float* b, int n) {
+  Lanes s = zero();
+  for (int k = 0; k < n; k += kLanes) s = fma(load(a + k), load(b + k), s);
+  return sum(s);
+}
+
+/** Vectors of one row's iteration, [stride] each. */
+struct Vectors {
+  float *diagonal, *inverse, *residual, *direction, *product;
+  /** D in f64, and x and r of a row that needs them so. */
+  double *exactDiagonal, *exactX, *exactResidual;
+  Lanes* wide;
+  /** The penalties that the diagonals are made for. */
+  double penalty, shared;
+};
+
+/** D = s·Λ + λ and 1 / D̄, D̄ = s·Λ + λ̄; where D̄ is singular it is shifted. */
+static void fillDiagonals(const SolveTask& task, double penalty, double shared, Vectors& v) {
+  if (penalty == v.penalty && shared == v.shared) return;
+  v.penalty = penalty;
+  v.shared = shared;
+  const double scale = task.objective.gramScale;
+  double least = scale * task.eigenvalues[0];
+  double trace = 0;
+  for (int k = 0; k < task.factors; k++) {
+    const double part = scale * task.eigenvalues[k];
+    least = part < least ? part : least;
+    trace += part;
+  }
+  const double shift = kSingularShift * trace / task.factors;
+  double whitening = shared;
+  if (!(least + shared > shift)) whitening += shift > 0 ? shift - (least < 0 ? least : 0) : 1;
+  for (int k = 0; k < task.stride; k++) {
+    const bool isPadding = k >= task.factors;
+    v.exactDiagonal[k] = isPadding ? 1 : scale * task.eigenvalues[k] + penalty;
+    v.diagonal[k] = float(v.exactDiagonal[k]);
+    v.inverse[k] = isPadding ? 1.0f : float(1 / (scale * task.eigenvalues[k] + whitening));
+  }
+}
+
+/** sum += Σ ŷ (c − w ŷ·x) over the entries, in f64. */
+template <typename T>
+static bool addResidualsExactly(const Entries& entries, const T* table, int stride, const double* x, double* sum,
+                                const int32_t* abort) {
+  for (int64_t e = 0; e < entries.count; e++) {
+    if (e % kChunk == 0 && isAborted(abort)) return false;
+    const T* y = table + int64_t(entries.idx[e]) * stride;
+    WideLanes s = zeroWide();
+    for (int k = 0; k < stride; k += kLanes) s = fmaWide(widen(load(y + k)), loadWide(x + k), s);
+    const double value = entries.values == nullptr ? 1 : double(entries.values[e]);
+    const double target = double(entries.target) * value + double(entries.shift);
+    const WideLanes factor = spreadWide(target - double(entries.weight) * value * sumWide(s));
+    for (int k = 0; k < stride; k += kLanes) {
+      storeWide(sum + k, fmaWide(factor, widen(load(y + k)), loadWide(sum + k)));
+    }
+  }
+  return true;
+}
+
+/**
+ * The steps with x and r in f64, for a start that is far from the solution: what is left of it when most has cancelled
+ * would keep the rounding of the start. Rare once training is under way, so it is written plainly.
+ */
+template <int NB, typename T>
+static bool iterateFarOff(const SolveTask& task, const Entries& entries, const T* table, Vectors& v, float* x) {
+  const int n = task.stride;
+  for (int k = 0; k < n; k++) {
+    v.exactX[k] = double(x[k]);
+    v.exactResidual[k] = -v.exactDiagonal[k] * v.exactX[k];
+  }
+  if (!addResidualsExactly(entries, table, n, v.exactX, v.exactResidual, task.abort)) return false;
+  double norm = 0;
+  double size = 0;
+  for (int k = 0; k < n; k++) {
+    const double z = v.exactResidual[k] * double(v.inverse[k]);
+    v.direction[k] = float(z);
+    norm += v.exactResidual[k] * z;
+    size += v.exactDiagonal[k] * v.exactX[k] * v.exactX[k];
+  }
+  const double enough = double(kResidualRatio) * (size + norm);
+  for (int step = 0; step < task.steps && !(norm <= enough); step++) {
+    __builtin_memset(v.product, 0, sizeof(float) * size_t(n));
+    if (!addEntries<NB>(entries, table, n, kProducts, v.direction, v.product, v.wide, task.abort)) return false;
+    double curvature = 0;
+    for (int k = 0; k < n; k++) {
+      const double d = double(v.direction[k]);
+      curvature += d * (double(v.product[k]) + v.exactDiagonal[k] * d);
+    }
+    if (curvature <= 0) break;
+    const double length = norm / curvature;
+    double next = 0;
+    for (int k = 0; k < n; k++) {
+      const double d = double(v.direction[k]);
+      v.exactX[k] += length * d;
+      v.exactResidual[k] -= length * (double(v.product[k]) + v.exactDiagonal[k] * d);
+      next += v.exactResidual[k] * v.exactResidual[k] * double(v.inverse[k]);
+    }
+    const double turn = next / norm;
+    for (int k = 0; k < n; k++) {
+      v.direction[k] = float(v.exactResidual[k] * double(v.inverse[k]) + turn * double(v.direction[k]));
+    }
+    norm = next;
+  }
+  for (int k = 0; k < n; k++) x[k] = float(v.exactX[k]);
+  return true;
+}
+
+/** Improves x by at most `steps` steps; false when aborted. What is not finite stays so, and shows in x. */
+template <int NB, typename T>
+static bool iterate(const SolveTask& task, const Entries& entries, const T* table, Vectors& v, float* x) {
+  const int n = task.stride;
+  __builtin_memset(v.product, 0, sizeof(float) * size_t(n));
+  if (!addEntries<NB>(entries, table, n, kResiduals, x, v.product, v.wide, task.abort)) return false;
+  float norm = 0;
+  float size = 0;
+  {
+    Lanes squares = zero();
+    Lanes sizes = zero();
+    for (int k = 0; k < n; k += kLanes) {
+      const Lanes xk = load(x + k);
+      const Lanes dx = multiply(load(v.diagonal + k), xk);
+      const Lanes r = subtract(load(v.product + k), dx);
+      const Lanes z = multiply(r, load(v.inverse + k));
+      store(v.residual + k, r);
+      store(v.direction + k, z);
+      squares = fma(r, z, squares);
+      sizes = fma(dx, xk, sizes);
+    }
+    norm = sum(squares);
+    size = sum(sizes);
+  }
+  if (size > 0 && norm > kFarOff * size) return iterateFarOff<NB>(task, entries, table, v, x);
+  const float enough = kResidualRatio * (size + norm);
+  for (int step = 0; step < task.steps && !(norm <= enough); step++) {
+    for (int k = 0; k < n; k += kLanes) {
+      store(v.product + k, multiply(load(v.diagonal + k), load(v.direction + k)));
+    }
+    if (!addEntries<NB>(entries, table, n, kProducts, v.direction, v.product, v.wide, task.abort)) return false;
+    const float curvature = dot(v.direction, v.product, n);
+    if (curvature <= 0) break;
+    const Lanes forward = spread(norm / curvature);
+    Lanes s = zero();
+    for (int k = 0; k < n; k += kLanes) {
+      store(x + k, fma(forward, load(v.direction + k), load(x + k)));
+      const Lanes r = fnma(forward, load(v.product + k), load(v.residual + k));
+      store(v.residual + k, r);
+      s = fma(r, multiply(r, load(v.inverse + k)), s);
+    }
+    const float next = sum(s);
+    const Lanes turn = spread(next / norm);
+    for (int k = 0; k < n; k += kLanes) {
+      const Lanes z = multiply(load(v.residual + k), load(v.inverse + k));
+      store(v.direction + k, fma(turn, load(v.direction + k), z));
+    }
+    norm = next;
+  }
+  return true;
+}
+
+template <typename T>
+static bool iterateAny(const SolveTask& task, const Entries& entries, const T* table, Vectors& v, float* x) {
+  switch (task.stride / kLanes) {
+    case 1: return iterate<1>(task, entries, table, v, x);
+    case 2: return iterate<2>(task, entries, table, v, x);
+    case 3: return iterate<3>(task, entries, table, v, x);
+    case 4: return iterate<4>(task, entries, table, v, x);
+    case 5: return iterate<5>(task, entries, table, v, x);
+    case 6: return iterate<6>(task, entries, table, v, x);
+    case 7: return iterate<7>(task, entries, table, v, x);
+    case 8: return iterate<8>(task, entries, table, v, x);
+    default: return iterate<0>(task, entries, table, v, x);
+  }
+}
+
+static Entries entriesOf(const SolveTask& task, int64_t row) {
+  const int64_t from = task.ptr[row];
+  const float unit = task.rotatedHalf == nullptr ? 1.0f : __builtin_ldexpf(1.0f, -task.halfShift);
+  const Objective& o = task.objective;
+  Entries entries;
+  entries.idx = task.idx + from;
+  entries.count = task.ptr[row + 1] - from;
+  entries.left = entries.count;
+  entries.values = task.values == nullptr ? nullptr : task.values + from;
+  entries.weight = float(o.weightScale) * unit * unit;
+  entries.target = float(o.weightScale) * unit;
+  entries.shift = float(o.targetShift) * unit;
+  return entries;
+}
+
+static bool solveTogether(const SolveTask& task, int64_t first, int64_t last, Vectors& v, float* x, float* turned,
+                          RowFailure* failure) {
+  const int stride = task.stride;
+  const int64_t rows = last - first;
+  for (int64_t row = first; row < last; row++)
+    if (!checkRow(task, row, failure)) return false;
+  if (task.prior != nullptr) {
+    rotate(task.prior + first * task.factors, rows, task.factors, task.factors, task.basis, stride, x);
+  } else {
+    __builtin_memset(x, 0, sizeof(float) * size_t(rows) * stride);
+  }
+  for (int64_t row = first; row < last; row++) {
+    Entries entries = entriesOf(task, row);
+    if (entries.count == 0) continue;
+    // Columns beyond these rows were not checked yet: prefetching stops before them.
+    entries.left = task.ptr[last] - task.ptr[row];
+    const int64_t octave = int64_t(1) << (63 - __builtin_clzll(uint64_t(entries.count)));
+    fillDiagonals(task, rowPenalty(task.objective, entries.count), rowPenalty(task.objective, octave), v);
+    float* xr = x + (row - first) * stride;
+    const bool isDone = task.rotatedHalf != nullptr ? iterateAny(task, entries, task.rotatedHalf, v, xr)
+                                                    : iterateAny(task, entries, task.rotated, v, xr);
+    if (!isDone) return true;
+  }
+  rotate(x, rows, stride, task.factors, task.basisTransposed, stride, turned);
+  for (int64_t row = first; row < last; row++) {
+    if (task.ptr[row] == task.ptr[row + 1]) {
+      writeZeros(task, row);
+    } else if (!writeRow(task, row, turned + (row - first) * stride)) {
+      return fail(failure, FailureKind::notFinite, row);
+    }
+  }
+  return true;
+}
+
+bool solveByConjugateGradients(const SolveTask& task, int64_t rowStart, int64_t rowEnd, Scratch* scratch,
+                               RowFailure* failure) {
+  const size_t stride = size_t(task.stride);
+  const size_t bytes = 6 * Pieces::bytesOf<float>(stride) + 3 * Pieces::bytesOf<double>(stride) + 2 * Pieces::bytesOf<float>(kRowsTogether * stride);
+  char* memory = static_cast<char*>(reserveScratch(scratch, bytes));
+  if (memory == nullptr) return fail(failure, FailureKind::memory, rowStart);
+  Pieces pieces{memory};
+  Vectors v;
+  v.diagonal = pieces.take<float>(stride);
+  v.inverse = pieces.take<float>(stride);
+  v.residual = pieces.take<float>(stride);
+  v.direction = pieces.take<float>(stride);
+  v.product = pieces.take<float>(stride);
+  v.exactDiagonal = pieces.take<double>(stride);
+  v.exactX = pieces.take<double>(stride);
+  v.exactResidual = pieces.take<double>(stride);
+  v.wide = reinterpret_cast<Lanes*>(pieces.take<float>(stride));
+  v.penalty = v.shared = __builtin_nan("");
+  float* x = pieces.take<float>(kRowsTogether * stride);
+  float* turned = pieces.take<float>(kRowsTogether * stride);
+  for (int64_t first = rowStart; first < rowEnd && !isAborted(task.abort); first += kRowsTogether) {
+    const int64_t last = rowEnd < first + kRowsTogether ? rowEnd : first + kRowsTogether;
+    if (!solveTogether(task, first, last, v, x, turned, failure)) return false;
+  }
+  return true;
+}
+
+}  // namespace STOA_ISA
+}  // namespace stoa
