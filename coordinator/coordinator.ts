@@ -14,6 +14,7 @@ import { type GrpcServer, type GrpcServiceEntry, startGrpcServer } from './grpc-
 import type { MetricsServer } from './metrics-server.js';
 import { Exchanges } from './parameters/exchanges.js';
 import { parametersService } from './parameters/parameters-service.js';
+import { stepHandlers } from './parameters/step-service.js';
 import type { RunConfig } from './plan/run-config.js';
 import { Registry } from './registry/registry.js';
 import type { ScheduleTiming } from './schedule/timing.js';
@@ -25,6 +26,7 @@ import { parameterHost } from './training/parameter-host.js';
 import { watchRun } from './training/run-status.js';
 import { Runs } from './training/runs.js';
 import { ScheduleHost } from './training/schedule-host.js';
+import { stepHost } from './training/step-host.js';
 import type { TrainResult } from './training/train-result.js';
 import { TrainingMetrics } from './training/training-metrics.js';
 import { trainingService } from './training/training-service.js';
@@ -162,6 +164,7 @@ async function composeParts({
     log,
     runsDir,
     onPhase: (side, seconds) => observer.phaseEnded(side, seconds),
+    onRead: (staleness) => observer.read(staleness),
     onModel: async ({ id, folder }) => {
       // A run that was cut off right after this is finished again when it is resumed.
       const isThere = (await registry.list()).some(({ version }) => version === id);
@@ -215,7 +218,10 @@ function trainingEntries(parts: Parts, log: Logger): GrpcServiceEntry[] {
     {
       name: 'stoa.parameters.v1.ParametersService',
       definition: services.parameters.v1.ParametersService.service,
-      implementation: { ...parametersService(parameterHost(runs, host, { exchanges, moved }), log) },
+      implementation: {
+        ...parametersService(parameterHost(runs, host, { exchanges, moved }), log),
+        ...stepHandlers(stepHost(runs, host, moved), log),
+      },
     },
   ];
 }

@@ -20,6 +20,7 @@ import type { CoordinatorLink } from './coordinator-link.js';
 import { pushBlock } from './push-block.js';
 import { openRunMirror, type RunMirror } from './run-mirror.js';
 import type { ShardCache } from './shard-cache.js';
+import { StepRunner } from './steps/step-runner.js';
 
 export interface BlockRunnerOptions {
   link: CoordinatorLink;
@@ -52,11 +53,13 @@ export class BlockRunner {
   readonly #held = new Set<number>();
   #scope: PhaseScope | undefined;
   #run: { runId: string; mirror: Promise<RunMirror> } | undefined;
+  readonly #steps: StepRunner;
   #freed: (() => void) | undefined;
 
   constructor(options: BlockRunnerOptions) {
     this.#o = options;
     this.#solving = new Slots(options.device.capabilities.blocksInFlight);
+    this.#steps = new StepRunner({ ...options, threads: options.device.info.threads });
   }
 
   /**
@@ -82,7 +85,8 @@ export class BlockRunner {
     this.#held.add(lease.leaseId);
     const signal = AbortSignal.any([scope.abort.signal, this.#o.signal]);
     try {
-      await this.#solve(lease, signal);
+      if (lease.stepEnd > 0) await this.#solving.hold(() => this.#steps.solve(lease, signal));
+      else await this.#solve(lease, signal);
     } catch (error) {
       if (!signal.aborted) await this.#report(lease, error);
     } finally {
@@ -94,6 +98,7 @@ export class BlockRunner {
   /** Frees the tables. */
   async dispose(): Promise<void> {
     this.#scope?.abort.abort(new Superseded());
+    await this.#steps.dispose();
     await this.#run?.mirror.then(
       (mirror) => mirror.dispose(),
       () => {},
@@ -166,8 +171,9 @@ export class BlockRunner {
   }
 
   /** The scope of a lease; one of a later phase, or of another run, ends what went on before. */
-  #scopeOf({ runId, side, priorClock }: BlockLease__Output): PhaseScope {
-    const phase = 2 * priorClock + (sideOf(side) === 'users' ? 0 : 1);
+  #scopeOf({ runId, side, priorClock, stepEnd }: BlockLease__Output): PhaseScope {
+    // Blocks that push and pull are at clocks of their own: none ends the work on another.
+    const phase = stepEnd > 0 ? 0 : 2 * priorClock + (sideOf(side) === 'users' ? 0 : 1);
     const scope = this.#scope;
     if (scope !== undefined && scope.runId === runId && scope.phase >= phase) return scope;
     scope?.abort.abort(new Superseded());

@@ -64,8 +64,8 @@ async function writeBlock(call: ClientWritableStream<PushBlockRequest>, block: P
     ...(result.loss === undefined ? {} : { loss: result.loss }),
     solveMs: result.ms,
   };
-  await write(call, { header });
-  for (const chunk of chunksOf(block)) await write(call, { chunk });
+  await writeMessage(call, { header });
+  for (const chunk of chunksOf(block)) await writeMessage(call, { chunk });
   call.end();
 }
 
@@ -86,7 +86,7 @@ function* chunksOf({ side, rowStart, factors, result, exchange }: PushedBlock): 
 }
 
 /** Resolves when the message was handed to the connection; rejects when the call is over. */
-function write(call: ClientWritableStream<PushBlockRequest>, message: PushBlockRequest): Promise<void> {
+export function writeMessage<Message>(call: ClientWritableStream<Message>, message: Message): Promise<void> {
   return new Promise((resolve, reject) => {
     const onOver = () => reject(new SystemError('STOA_UNREACHABLE', 'the call has ended'));
     call.once('close', onOver).once('error', onOver);

@@ -79,7 +79,8 @@ async function register({ link, device, gflops, name, threads, signal }: Session
     deviceFacts: factsToSend(info),
     reproducibilityKey: reproducibilityKey(info).slice(0, KEY_LENGTH_MAX),
     gflops,
-    solvers: [...capabilities.solvers],
+    // Steps of descent run in threads of the worker itself, whatever its device.
+    solvers: [...capabilities.solvers, 'sgd'],
     gathers: [...capabilities.gathers],
     factorsMax: capabilities.factorsMax,
     version: STOA_VERSION,

@@ -1,5 +1,5 @@
 import os from 'node:os';
-import { DataError } from '../../common/errors.js';
+import { DataError, UsageError } from '../../common/errors.js';
 import type { LoadedModel } from '../../coordinator/registry/model-folder.js';
 import type { Csr } from '../../models/csr.js';
 import { interruptible } from '../interrupts.js';
@@ -49,6 +49,14 @@ export const command = toCommand<Options>({
     const { openModel } = await import('../../coordinator/registry/model-folder.js');
     const model = await openModel(String(args[0]));
     const { test, history } = await heldOut(model, options.data, output);
+    const config = parseRunConfig(model.manifest.config);
+    if (history !== undefined && config.model !== 'ials') {
+      throw new UsageError(
+        'STOA_USAGE',
+        `${config.model} has no factors for users it was not trained on; evaluate on a split that is not strong`,
+        { fields: { field: '--data' } },
+      );
+    }
     const display = await openDisplay(output);
     const frames = workFrames();
     try {
@@ -57,7 +65,7 @@ export const command = toCommand<Options>({
           train: model.history,
           history,
           test,
-          foldIn: history === undefined ? undefined : objectiveOf(parseRunConfig(model.manifest.config)),
+          foldIn: history === undefined ? undefined : objectiveOf(config),
           userFactors: model.userFactors,
           itemFactors: model.itemFactors,
           factors: model.factors,

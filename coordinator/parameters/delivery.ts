@@ -116,7 +116,7 @@ export function copyRows(
 }
 
 /** Reads the rest of a delivery that changes nothing, so that its sender need not be cut off. */
-export async function discard(parts: AsyncIterator<PushBlockRequest__Output>): Promise<void> {
+export async function discard(parts: AsyncIterator<unknown>): Promise<void> {
   while (!(await parts.next()).done);
 }
 

@@ -62,7 +62,10 @@ const DISPOSITIONS = {
   stale: 'DISPOSITION_STALE',
 } as const;
 
-export function parametersService(host: ParameterHost, log: ErrorLog): ParametersServiceHandlers {
+export function parametersService(
+  host: ParameterHost,
+  log: ErrorLog,
+): Omit<ParametersServiceHandlers, 'PullStep' | 'PushStep'> {
   const slots = new Slots(DELIVERIES_MAX);
   return {
     PullRows: serverStream<PullRowsRequest__Output, PullRowsResponse>(

@@ -47,13 +47,32 @@ export interface BlockPlanOptions {
  * Blocks of equal work within each shard. They depend on the data and the configuration alone, never on who
  * computes: the sums over blocks, and so the model's bits, are the same for any number of workers and threads.
  */
-export function planBlocks(options: BlockPlanOptions): PlanBlock[] {
-  const { rowCounts, shards, factors, solver } = options;
-  const workTarget = targetOf(rowCounts, factors, solver);
+export function planBlocks({ factors, solver, ...side }: BlockPlanOptions): PlanBlock[] {
+  const workOf = (entries: number) => rowWork(entries, factors, solver);
+  const total = side.rowCounts.reduce((sum, entries) => sum + workOf(entries), 0);
+  const workTarget = Math.max(BLOCK_WORK_MIN, Math.min(BLOCK_WORK_MAX, total / BLOCKS_MIN));
+  return cutBlocks({ ...side, factors, workOf, workTarget });
+}
+
+export interface CutOptions {
+  side: Side;
+  rowCounts: Int32Array;
+  shards: readonly ShardEntry[];
+  /** Columns of a row. */
+  factors: number;
+  /** Flops of a row with so many entries. */
+  workOf: (entries: number) => number;
+  /** Flops of a block. */
+  workTarget: number;
+}
+
+/** Cuts every shard into parts of equal work. */
+export function cutBlocks(options: CutOptions): PlanBlock[] {
+  const { rowCounts, shards, factors, workTarget, workOf } = options;
   const rowsMax = Math.max(1, Math.min(BLOCK_ROWS_MAX, Math.floor(BLOCK_BYTES_MAX / (4 * factors))));
   const blocks: PlanBlock[] = [];
   shards.forEach((shard, index) => {
-    const bounds = cutShard(shard, rowCounts, { workTarget, rowsMax, factors, solver });
+    const bounds = cutShard(shard, rowCounts, { workTarget, rowsMax, workOf });
     for (let i = 0; i + 1 < bounds.length; i++) {
       blocks.push(blockOf(options, index, bounds[i]!, bounds[i + 1]!, blocks.length));
     }
@@ -61,32 +80,24 @@ export function planBlocks(options: BlockPlanOptions): PlanBlock[] {
   return blocks;
 }
 
-function targetOf(rowCounts: Int32Array, factors: number, solver: SolverOptions): number {
-  let total = 0;
-  for (const entries of rowCounts) total += rowWork(entries, factors, solver);
-  return Math.max(BLOCK_WORK_MIN, Math.min(BLOCK_WORK_MAX, total / BLOCKS_MIN));
-}
-
 interface CutLimits {
   workTarget: number;
   rowsMax: number;
-  factors: number;
-  solver: SolverOptions;
+  workOf: (entries: number) => number;
 }
 
 /** Row bounds of the shard's blocks: a row belongs to the part of the shard's work in which its middle lies. */
 function cutShard(shard: ShardEntry, rowCounts: Int32Array, limits: CutLimits): number[] {
-  const { workTarget, rowsMax, factors, solver } = limits;
+  const { workTarget, rowsMax, workOf } = limits;
   if (shard.rowEnd <= shard.rowStart) return [];
   let total = 0;
-  for (let row = shard.rowStart; row < shard.rowEnd; row++)
-    total += rowWork(rowCounts[row]!, factors, solver);
+  for (let row = shard.rowStart; row < shard.rowEnd; row++) total += workOf(rowCounts[row]!);
   const part = total / Math.max(1, Math.round(total / workTarget)) || 1;
   const bounds = [shard.rowStart];
   let before = 0;
   let current = 0;
   for (let row = shard.rowStart; row < shard.rowEnd; row++) {
-    const work = rowWork(rowCounts[row]!, factors, solver);
+    const work = workOf(rowCounts[row]!);
     const target = Math.floor((before + work / 2) / part);
     const start = bounds[bounds.length - 1]!;
     if (row > start && (target > current || row - start >= rowsMax)) bounds.push(row);
@@ -98,7 +109,7 @@ function cutShard(shard: ShardEntry, rowCounts: Int32Array, limits: CutLimits): 
 }
 
 function blockOf(
-  { side, rowCounts, factors, solver }: BlockPlanOptions,
+  { side, rowCounts, workOf }: CutOptions,
   shard: number,
   rowStart: number,
   rowEnd: number,
@@ -108,7 +119,7 @@ function blockOf(
   let work = 0;
   for (let row = rowStart; row < rowEnd; row++) {
     interactions += rowCounts[row]!;
-    work += rowWork(rowCounts[row]!, factors, solver);
+    work += workOf(rowCounts[row]!);
   }
   return { side, index, shard, rowStart, rowEnd, interactions, work };
 }

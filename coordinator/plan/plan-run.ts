@@ -2,10 +2,13 @@
 
 import type { ShardEntry } from '../../datasets/manifest.js';
 import type { Side } from '../../models/csr.js';
+import { clocksPerEpoch } from '../schedule/sync/clock-steps.js';
+import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { type Estimates, estimate } from './estimates.js';
 import { placeShard } from './placement.js';
 import { type PlanBlock, planBlocks } from './plan-blocks.js';
-import { type RunConfig, solverOf } from './run-config.js';
+import { planStepBlocks } from './plan-step-blocks.js';
+import { columnsOf, type RunConfig, solverOf } from './run-config.js';
 
 /** Of the way blocks are cut: raised when the same data and configuration would give other blocks. */
 export const PLAN_VERSION = 1;
@@ -39,6 +42,7 @@ export interface RunPlan {
   users: number;
   items: number;
   interactions: number;
+  /** Columns of a row: K, and those of biases. */
   factors: number;
   /** Functions of the data and the configuration only. */
   blocks: { users: PlanBlock[]; items: PlanBlock[] };
@@ -48,11 +52,8 @@ export interface RunPlan {
 
 export function planRun(input: PlanInput): RunPlan {
   const { counts, config, workers, threads } = input;
-  const factors = config['ials.factors'];
-  const solver = solverOf(config);
-  const cut = (side: Side) =>
-    planBlocks({ side, rowCounts: input.rowCounts[side], shards: input.shards[side], factors, solver });
-  const blocks = { users: cut('users'), items: cut('items') };
+  const factors = columnsOf(config);
+  const blocks = config.model === 'ials' ? phaseBlocks(input) : { users: stepBlocks(input), items: [] };
   const place = (side: Side) => planShards(side, input.shards[side], blocks[side], workers);
   const { flopsPerSecond } = input;
   return {
@@ -65,6 +66,24 @@ export function planRun(input: PlanInput): RunPlan {
     shards: { users: place('users'), items: place('items') },
     estimates: estimate({ ...counts, factors, blocks, workers, threads, flopsPerSecond }),
   };
+}
+
+function phaseBlocks({ config, rowCounts, shards }: PlanInput): RunPlan['blocks'] {
+  const factors = columnsOf(config);
+  const solver = solverOf(config);
+  const cut = (side: Side) =>
+    planBlocks({ side, rowCounts: rowCounts[side], shards: shards[side], factors, solver });
+  return { users: cut('users'), items: cut('items') };
+}
+
+function stepBlocks({ config, rowCounts, shards }: PlanInput): PlanBlock[] {
+  return planStepBlocks({
+    model: config.model === 'mf' ? 'mf' : 'bpr',
+    rowCounts: rowCounts.users,
+    shards: shards.users,
+    columns: columnsOf(config),
+    clocksPerEpoch: clocksPerEpoch(config['train.steps'], stepsPerClock(parseSyncMode(config['train.sync']))),
+  });
 }
 
 function planShards(

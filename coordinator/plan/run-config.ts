@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { UsageError } from '../../common/errors.js';
 import { suggestion } from '../../common/nearest.js';
 import type { IalsObjective, SolverOptions } from '../../models/device.js';
+import { type SgdSettings, sgdColumns } from '../../models/sgd/sgd-settings.js';
+import { parseSyncMode } from '../schedule/sync/sync-mode.js';
 
 /** Above this the row systems no longer fit the devices' memory plans; embeddings beyond it bring nothing. */
 export const FACTORS_MAX = 1024;
@@ -11,7 +13,7 @@ export const FACTORS_MAX = 1024;
 /** Every key, with its default. Keys are flat and dotted, as they are typed. */
 const schema = z.strictObject({
   /** What is trained. */
-  model: z.enum(['ials']).default('ials'),
+  model: z.enum(['ials', 'bpr', 'mf']).default('ials'),
   'ials.objective': z.enum(['ials', 'hu2008']).default('ials'),
   'ials.weights': z.enum(['binary', 'value']).default('binary'),
   /** K. */
@@ -33,16 +35,51 @@ const schema = z.strictObject({
   'ials.gather': z.enum(['f32', 'f16']).default('f32'),
   /** σ* of the initial factors: N(0, σ*²/K). */
   'ials.init_stddev': z.number().positive().default(0.1),
+  /** K, without the column of the items' biases. */
+  'bpr.factors': z
+    .int()
+    .min(1)
+    .max(FACTORS_MAX - 2)
+    .default(64),
+  /** η, the first learning rate. */
+  'bpr.learning_rate': z.number().positive().default(0.1),
+  'bpr.schedule': z.enum(['constant', 'inverse', 'cosine']).default('constant'),
+  /** Of `inverse`: η / (1 + decay × epoch). */
+  'bpr.decay': z.number().min(0).default(0.1),
+  /** λ, of factors and biases. */
+  'bpr.regularization': z.number().min(0).default(0.002),
+  'bpr.negatives': z.enum(['uniform', 'popularity']).default('uniform'),
+  /** `popularity`: an item with n users is drawn as often as n^exponent. */
+  'bpr.popularity_exponent': z.number().min(0).max(1).default(0.75),
+  /** σ* of the initial factors: N(0, σ*²/K). */
+  'bpr.init_stddev': z.number().positive().default(0.5),
+  /** K, without the columns of the biases. */
+  'mf.factors': z
+    .int()
+    .min(1)
+    .max(FACTORS_MAX - 2)
+    .default(64),
+  'mf.learning_rate': z.number().positive().default(0.02),
+  'mf.schedule': z.enum(['constant', 'inverse', 'cosine']).default('constant'),
+  'mf.decay': z.number().min(0).default(0.1),
+  'mf.regularization': z.number().min(0).default(0.05),
+  'mf.init_stddev': z.number().positive().default(0.5),
   /** All workers of a run give the same bits: others stay idle. */
   'train.deterministic': z.boolean().default(true),
   'train.epochs': z.int().min(1).max(100_000).default(16),
   'train.seed': z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
   /** Compute the loss after every phase. */
   'train.loss': z.boolean().default(false),
-  /** `phases`: bulk-synchronous, the only mode of iALS. */
-  'train.sync': z.enum(['phases']).default('phases'),
-  /** Clocks that a read may be behind; phases read without staleness. */
-  'train.staleness': z.int().min(0).max(0).default(0),
+  /** `phases` for iALS; `bsp`, `ssp:S`, `asp` or `local:K` for models that push and pull. */
+  'train.sync': z.string().default('phases'),
+  /** S of `ssp`: clocks that a read may be behind. */
+  'train.staleness': z.int().min(0).default(0),
+  /** Steps into which each block cuts an epoch (`bpr`, `mf`): what it learned is shared after each. */
+  'train.steps': z.int().min(1).max(65_536).default(16),
+  /** Epochs that the validation loss may fail to fall before training ends (`bpr`, `mf`); 0 never ends early. */
+  'train.early_stopping': z.int().min(0).default(0),
+  /** Share of the interactions kept from training for it. */
+  'train.validation_share': z.number().min(0.001).max(0.5).default(0.05),
   /**
    * Least epochs between checkpoints; short epochs have fewer, so that they take no more than 5 % of the time.
    * 0 keeps only the one made when a run is stopped.
@@ -72,7 +109,7 @@ export function parseRunConfig(settings: unknown): RunConfig {
     }
   }
   const parsed = schema.safeParse(flat);
-  if (parsed.success) return requireFitting(parsed.data);
+  if (parsed.success) return requireFitting(withSync(parsed.data, flat));
   const issue = parsed.error.issues[0]!;
   const key = String(issue.path[0] ?? '');
   throw new UsageError('STOA_USAGE', `${key} = ${JSON.stringify(flat[key])}: ${describeIssue(key, issue)}`, {
@@ -131,6 +168,58 @@ export function solverOf(config: RunConfig): SolverOptions {
     block: config['ials.block'],
     gather: config['ials.gather'],
   };
+}
+
+/** K and the columns of biases: what a row of a table has. */
+export function columnsOf(config: RunConfig): number {
+  const { model } = config;
+  return model === 'ials' ? config['ials.factors'] : sgdColumns(model, config[`${model}.factors`]);
+}
+
+/** Epochs of iALS have two phases, users and items; others one. */
+export function phasesPerEpoch(config: RunConfig): number {
+  return config.model === 'ials' ? 2 : 1;
+}
+
+/** Of a model that pushes and pulls. @param mean mean rating, for `mf`. */
+export function sgdSettingsOf(config: RunConfig, mean: number): SgdSettings {
+  const model = config.model === 'mf' ? 'mf' : 'bpr';
+  return {
+    model,
+    factors: config[`${model}.factors`],
+    learningRate: config[`${model}.learning_rate`],
+    schedule: config[`${model}.schedule`],
+    decay: config[`${model}.decay`],
+    regularization: config[`${model}.regularization`],
+    negatives: config['bpr.negatives'],
+    popularityExponent: config['bpr.popularity_exponent'],
+    seed: config['train.seed'],
+    epochs: config['train.epochs'],
+    stepsPerEpoch: config['train.steps'],
+    mean: model === 'mf' ? mean : 0,
+  };
+}
+
+/** Fills in the sync mode of the model, and brings `ssp` and its staleness together. */
+function withSync(config: RunConfig, given: Record<string, unknown>): RunConfig {
+  if (config.model === 'ials') {
+    refuse(config['train.sync'] !== 'phases', 'train.sync', 'ials trains in phases only; leave it out');
+    refuse(config['train.staleness'] !== 0, 'train.staleness', 'phases read without staleness; leave it out');
+    refuse(config['train.early_stopping'] !== 0, 'train.early_stopping', 'only bpr and mf can stop early');
+    return config;
+  }
+  const staleness = config['train.staleness'];
+  const text = given['train.sync'] === undefined ? 'bsp' : config['train.sync'];
+  const mode = parseSyncMode(text === 'ssp' ? `ssp:${staleness}` : text);
+  const bound = mode.kind === 'ssp' ? mode.staleness : 0;
+  const isGiven = given['train.staleness'] !== undefined;
+  refuse(isGiven && staleness !== bound, 'train.staleness', `${text} has a staleness of ${bound}`);
+  const sync = mode.kind === 'ssp' ? `ssp:${bound}` : text;
+  return { ...config, 'train.sync': sync, 'train.staleness': bound };
+}
+
+function refuse(isWrong: boolean, key: RunConfigKey, why: string): void {
+  if (isWrong) throw new UsageError('STOA_USAGE', `${key}: ${why}`, { fields: { field: key } });
 }
 
 function parseScalar(text: string): unknown {

@@ -15,9 +15,10 @@ import { assert, CorruptError, NotFoundError, NumericError } from '../../common/
 import type { ItemsTable } from '../../datasets/dataset.js';
 import type { Csr } from '../../models/csr.js';
 import type { DeviceFacts } from '../../models/device-facts.js';
-import type { RunConfig } from '../plan/run-config.js';
+import { columnsOf, type RunConfig } from '../plan/run-config.js';
 import { countItems, readHistory, writeHistory } from './history-file.js';
 import { readItemsParquet, readUsersParquet, writeItemsParquet, writeUsersParquet } from './id-tables.js';
+import { layoutOf } from './model-layout.js';
 import {
   MODEL_FILES,
   MODEL_SCHEMA_VERSION,
@@ -85,7 +86,7 @@ export interface LoadedModel {
  */
 export async function writeModel(dir: string, contents: ModelContents): Promise<void> {
   const { userIds, items, userFactors, itemFactors, history } = contents;
-  const factors = contents.config['ials.factors'];
+  const factors = columnsOf(contents.config);
   assert(userFactors.length === userIds.length * factors, 'user factors have one row a user');
   assert(itemFactors.length === items.ids.length * factors, 'item factors have one row an item');
   assert(history.rows === userIds.length && history.cols === items.ids.length, 'history is users by items');
@@ -117,6 +118,7 @@ export async function writeModel(dir: string, contents: ModelContents): Promise<
         interactions: history.idx.length,
         factors,
       },
+      ...layoutOf(contents.config),
       lineage: {
         runId: contents.runId,
         datasetFingerprint: contents.datasetFingerprint,
@@ -215,7 +217,7 @@ function requireFinite(table: Float32Array, factors: number, side: string, where
     const row = Math.floor(at / factors);
     throw new NumericError(
       'STOA_NUMERIC_NOT_FINITE',
-      `${where}: the factors of ${side} row ${row} are not finite; train again with a larger ials.regularization`,
+      `${where}: the factors of ${side} row ${row} are not finite; train again with a larger regularization`,
       { fields: { file: where, row } },
     );
   }

@@ -5,6 +5,7 @@ import { sha256 } from '../../common/checksums.js';
 import { CorruptError, StateError } from '../../common/errors.js';
 import type { DeviceFacts } from '../../models/device-facts.js';
 import { parseRunConfig, type RunConfig } from '../plan/run-config.js';
+import type { ModelLayout } from './model-layout.js';
 import type { FileFacts } from './safetensors.js';
 
 /** Raised whenever a reader of the version before could misread a folder. */
@@ -27,7 +28,10 @@ export interface ModelManifest {
   /** True when the interactions were made by `stoa data synthesize`. */
   synthetic: boolean;
   config: RunConfig;
+  /** `factors`: columns of the tables. */
   counts: { users: number; items: number; interactions: number; factors: number };
+  /** Absent: all columns are factors. */
+  layout?: ModelLayout;
   /** `devices`: what it was trained on, each different one once; not known of models of earlier versions. */
   lineage: { runId: string; datasetFingerprint: string; devices?: DeviceFacts[] };
   /** Of the evaluation, when the run had test data. */
@@ -46,6 +50,13 @@ const schema = z.strictObject({
   synthetic: z.boolean(),
   config: z.record(z.string(), z.unknown()),
   counts: z.strictObject({ users: count, items: count, interactions: count, factors: z.int().min(1) }),
+  layout: z
+    .strictObject({
+      factors: z.int().min(1),
+      user_columns: z.array(z.string()),
+      item_columns: z.array(z.string()),
+    })
+    .optional(),
   lineage: z.strictObject({
     runId: z.string(),
     datasetFingerprint: z.string(),

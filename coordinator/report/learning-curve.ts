@@ -25,11 +25,16 @@ export function learningCurve(phases: readonly PhaseRecord[]): Markup | undefine
 function lossFigure(phases: LossPhase[]): Markup {
   const first = phases[0]!;
   const last = phases.at(-1)!;
+  const hasSides = phases.some(({ side }) => side === 'items');
   return figure({
     id: 'learning-curve',
     title: 'Learning curve',
-    caption: markup`The objective after each phase: ${formatNumber(first.loss)} after the first, ${formatNumber(last.loss)} after the last. Exact solvers never let it rise.`,
-    legend: [legendKey('users', 'after the users'), legendKey('items', 'after the items')],
+    caption: hasSides
+      ? markup`The objective after each phase: ${formatNumber(first.loss)} after the first, ${formatNumber(last.loss)} after the last. Exact solvers never let it rise.`
+      : markup`Mean loss of the samples of each epoch, each before its step: ${formatNumber(first.loss)} in the first, ${formatNumber(last.loss)} in the last.`,
+    legend: hasSides
+      ? [legendKey('users', 'after the users'), legendKey('items', 'after the items')]
+      : [legendKey('users', 'an epoch')],
     chart: (options) => lossChart(phases, options),
     table: {
       head: ['Epoch', 'Side', 'Loss'],
@@ -64,7 +69,8 @@ function lossPanel(phases: LossPhase[], title: string, width: number): Insert {
   const domain: [number, number] = [Math.min(...losses), Math.max(...losses)];
   const isLog = domain[0] > 0 && domain[1] / domain[0] > LOG_RATIO;
   const y = (isLog ? logScale : linearScale)({ domain, range: [box.bottom, box.top] });
-  const epochOf = (phase: PhaseRecord) => phase.epoch - (phase.side === 'users' ? 0.5 : 0);
+  const hasSides = phases.some(({ side }) => side === 'items');
+  const epochOf = (phase: PhaseRecord) => phase.epoch - (hasSides && phase.side === 'users' ? 0.5 : 0);
   const ends: [number, number] = [epochOf(phases[0]!), epochOf(phases.at(-1)!)];
   const x = exactScale({ domain: ends, range: [box.left + 10, box.right - 6], ticks: 5 });
   const drawn = thinned(phases);

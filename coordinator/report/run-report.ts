@@ -10,6 +10,7 @@ import { metricChart } from './metric-chart.js';
 import type { PhaseRecord } from './phase-record.js';
 import { phaseTimeline } from './phase-timeline.js';
 import { REPORT_STYLE } from './report-style.js';
+import { stalenessTable } from './staleness-table.js';
 
 export type { BlockRecord, PhaseRecord } from './phase-record.js';
 
@@ -55,6 +56,7 @@ ${factsOf(data.summary)}
 ${data.evaluation !== undefined && evaluationSection(data.evaluation, model)}
 ${learningCurve(data.phases) ?? markup`<section><h2>Learning curve</h2><p class="caption">No phase was completed.</p></section>`}
 ${phaseTimeline(data.phases)}
+${stalenessTable(data.phases)}
 ${degreeChart(data.degrees)}
 ${devicesOf(data.summary)}
 ${settingsOf(data.summary)}

@@ -4,6 +4,7 @@
 import type { Side } from '../../models/csr.js';
 import type { GatherPrecision, SolverName } from '../../models/device.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
+import type { SyncMode } from './sync/sync-mode.js';
 
 /** All blocks of one side of one epoch. */
 export interface Phase {
@@ -36,7 +37,7 @@ export interface SessionInfo {
 /** What the schedule needs to know of a run. */
 export interface RunTask {
   readonly runId: string;
-  readonly solver: SolverName;
+  readonly solver: SolverName | 'sgd';
   /** @default f32 */
   readonly gather?: GatherPrecision;
   /** Only workers that give the bits of the first one take part. @default false */
@@ -47,6 +48,11 @@ export interface RunTask {
   readonly phaseStart: number;
   /** One past the last phase. */
   readonly phaseEnd: number;
+  /**
+   * Of a run that pushes and pulls: a phase is an epoch of the users' blocks, each of which does `clocksPerPhase`
+   * clocks of it, as the mode allows. Absent: a phase is one side, each block once.
+   */
+  readonly sync?: { readonly mode: SyncMode; readonly clocksPerPhase: number };
 }
 
 export interface Lease {

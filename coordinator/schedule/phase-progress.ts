@@ -1,5 +1,7 @@
+import { assert } from '../../common/errors.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
-import type { Phase } from './events.js';
+import type { Disposition, Phase, RunTask } from './events.js';
+import { type ClockChange, SyncClocks } from './sync/sync-clocks.js';
 
 /** What became of the blocks of one phase. */
 export class PhaseProgress {
@@ -7,7 +9,7 @@ export class PhaseProgress {
   readonly blocks: readonly PlanBlock[];
   readonly openedMs: number;
   readonly workTotal: number;
-  /** `doneCount` of `isDone` are true. */
+  /** Blocks that have nothing more to do in this phase. */
   readonly #isDone: boolean[];
   #doneCount = 0;
   #workDone = 0;
@@ -17,12 +19,21 @@ export class PhaseProgress {
   readonly #failureCounts = new Map<number, number>();
   readonly #losses = new Map<number, number>();
   readonly #expiries = new Map<number, number>();
+  /** Of a run that pushes and pulls: each block comes several times, once a clock. */
+  readonly #clocks: SyncClocks | undefined;
+  readonly #clocksPerPhase: number;
 
-  constructor(phase: Phase, blocks: readonly PlanBlock[], openedMs: number) {
+  constructor(phase: Phase, blocks: readonly PlanBlock[], openedMs: number, sync?: RunTask['sync']) {
     this.phase = phase;
     this.blocks = blocks;
     this.openedMs = openedMs;
-    this.workTotal = blocks.reduce((sum, block) => sum + block.work, 0);
+    this.#clocksPerPhase = sync?.clocksPerPhase ?? 1;
+    this.workTotal = this.#clocksPerPhase * blocks.reduce((sum, block) => sum + block.work, 0);
+    if (sync !== undefined) {
+      const clockStart = phase.index * sync.clocksPerPhase;
+      const clockEnd = clockStart + sync.clocksPerPhase;
+      this.#clocks = new SyncClocks({ mode: sync.mode, blocks: blocks.length, clockStart, clockEnd });
+    }
     this.#isDone = new Array(blocks.length).fill(false);
   }
 
@@ -39,7 +50,38 @@ export class PhaseProgress {
   }
 
   get isComplete(): boolean {
-    return this.#doneCount === this.blocks.length;
+    return this.#doneCount === this.taskCount;
+  }
+
+  /** Results that make the phase complete. */
+  get taskCount(): number {
+    return this.blocks.length * this.#clocksPerPhase;
+  }
+
+  /** Clocks of a run that pushes and pulls, to be read only. */
+  get clocks(): SyncClocks | undefined {
+    return this.#clocks;
+  }
+
+  /** What a lease of the block is for: the phase, or the block's own clock of it. */
+  phaseFor(block: number): Phase {
+    const clock = this.#clocks?.clockOf(block);
+    return clock === undefined ? this.phase : { ...this.phase, fixedClock: clock, priorClock: clock };
+  }
+
+  /** False while the block must wait for others, and once it is done. */
+  mayStart(block: number): boolean {
+    return this.#clocks === undefined ? !this.#isDone[block] : this.#clocks.mayStart(block);
+  }
+
+  /** What a result of the block at `clock`, the one its rows belong to, would be, leases aside. */
+  judge(block: number, clock: number): Disposition {
+    if (this.#clocks !== undefined) {
+      const verdict = this.#clocks.judge(block, clock - 1);
+      return verdict === 'early' ? 'stale' : verdict;
+    }
+    if (clock !== this.phase.priorClock + 1) return 'stale';
+    return this.#isDone[block] ? 'duplicate' : 'accepted';
   }
 
   /** Blocks delivered, by session. */
@@ -51,12 +93,17 @@ export class PhaseProgress {
     return this.#isDone[block]!;
   }
 
-  markDone(block: PlanBlock, sessionId: string): void {
-    this.#isDone[block.index] = true;
+  /** Counts an accepted result. Returns what it changed in the clocks of a run that has them. */
+  markDone(block: PlanBlock, sessionId: string): ClockChange | undefined {
+    const change = this.#clocks?.finish(block.index, this.#clocks.clockOf(block.index));
+    if (change !== undefined) for (const counts of [this.#losses, this.#expiries]) counts.delete(block.index);
+    this.#isDone[block.index] = this.#clocks?.hasEnded(block.index) ?? true;
     this.#doneCount++;
+    assert(this.#doneCount <= this.taskCount, 'every result counts once');
     this.#workDone += block.work;
     this.#rowsDone += block.rowEnd - block.rowStart;
     this.#doneBySession.set(sessionId, (this.#doneBySession.get(sessionId) ?? 0) + 1);
+    return change;
   }
 
   /** Counts a failure that the session reported; returns how many the block has. */

@@ -10,3 +10,11 @@ export function phaseOf(index: number): Phase {
     ? { index, epoch, side: 'users', fixedClock: epoch, priorClock: epoch }
     : { index, epoch, side: 'items', fixedClock: epoch + 1, priorClock: epoch };
 }
+
+/**
+ * Phase `index` of a run that pushes and pulls: an epoch of all users' blocks. Its blocks read at clocks of their own,
+ * and a lease says at which.
+ */
+export function stepPhaseOf(index: number): Phase {
+  return { index, epoch: index, side: 'users', fixedClock: index, priorClock: index };
+}

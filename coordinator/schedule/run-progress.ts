@@ -8,8 +8,9 @@ import { LeaseTable } from './lease-table.js';
 import { costOf, costOfAll, Pace } from './pace.js';
 import { PendingBlocks } from './pending-blocks.js';
 import { PhaseProgress } from './phase-progress.js';
-import { phaseOf } from './phases.js';
+import { phaseOf, stepPhaseOf } from './phases.js';
 import { type RunBits, type Session, unsuitability } from './sessions.js';
+import type { ClockChange } from './sync/sync-clocks.js';
 import type { ScheduleTiming } from './timing.js';
 
 /** What happened to a block when its worker failed it or vanished. */
@@ -109,13 +110,11 @@ export class RunProgress {
   /** What would become of a result: nothing changes. */
   judge(result: ResultKey, from: { sessionId: string; leaseId: number }): Disposition {
     const { phase, blocks } = this.#progress;
-    const isCurrent =
-      result.runId === this.task.runId &&
-      result.side === phase.side &&
-      result.clock === phase.priorClock + 1 &&
-      result.block < blocks.length;
-    if (!isCurrent) return 'stale';
-    if (this.#progress.isDone(result.block)) return 'duplicate';
+    const isOfPhase =
+      result.runId === this.task.runId && result.side === phase.side && result.block < blocks.length;
+    if (!isOfPhase) return 'stale';
+    const disposition = this.#progress.judge(result.block, result.clock);
+    if (disposition !== 'accepted') return disposition;
     const lease = this.#leases.get(from.leaseId);
     const isHeld = lease?.sessionId === from.sessionId && lease.block.index === result.block;
     return isHeld ? 'accepted' : 'stale';
@@ -126,19 +125,20 @@ export class RunProgress {
     result: ResultKey,
     from: { sessionId: string; leaseId: number },
     nowMs: number,
-  ): { disposition: Disposition; lease?: Lease } {
+  ): { disposition: Disposition; lease?: Lease; change?: ClockChange } {
     const disposition = this.judge(result, from);
     if (disposition !== 'accepted') return { disposition };
     const lease = this.#leases.get(from.leaseId)!;
     this.#leases.removeBlock(result.block);
-    this.#progress.markDone(lease.block, from.sessionId);
+    const change = this.#progress.markDone(lease.block, from.sessionId);
     this.#hasResults = true;
     this.#lastResultMs = nowMs;
     const info = this.#infoOf(from.sessionId);
     if (info !== undefined) this.#pace.observe(lease, info, nowMs);
     this.#homes.solved(lease.block, from.sessionId);
+    for (const block of change?.startable ?? []) this.#offer(this.#progress.blocks[block]!);
     if (this.#progress.isComplete) this.state = 'committing';
-    return { disposition, lease };
+    return { disposition, lease, change };
   }
 
   /** A worker could not solve a block of its own lease. */
@@ -176,7 +176,7 @@ export class RunProgress {
   giveBack(lease: Lease): void {
     this.#leases.remove(lease);
     const isHeld = this.#leases.ofBlock(lease.block.index).length > 0;
-    if (!isHeld && !this.#progress.isDone(lease.block.index)) this.#offer(lease.block);
+    if (!isHeld && this.#progress.mayStart(lease.block.index)) this.#offer(lease.block);
   }
 
   /** Ends the leases that are past their deadline. */
@@ -229,8 +229,9 @@ export class RunProgress {
   }
 
   #progressOf(index: number, nowMs: number): PhaseProgress {
-    const phase = phaseOf(index);
-    return new PhaseProgress(phase, this.task.blocks[phase.side], nowMs);
+    const { sync, blocks } = this.task;
+    const phase = sync === undefined ? phaseOf(index) : stepPhaseOf(index);
+    return new PhaseProgress(phase, blocks[phase.side], nowMs, sync);
   }
 
   #offer(block: PlanBlock): void {
@@ -249,7 +250,12 @@ export class RunProgress {
     const expectedMs = this.#pace.expectedMs(block, sessionId);
     const leaseMs = expectedMs === undefined ? leaseMsFirst : Math.max(leaseMsMin, leaseFactor * expectedMs);
     const deadlineMs = nowMs + leaseMs * 2 ** Math.min(10, this.#progress.expiriesOf(block.index));
-    return this.#leases.grant(this.#progress.phase, block, { sessionId, nowMs, deadlineMs, isBackup });
+    return this.#leases.grant(this.#progress.phaseFor(block.index), block, {
+      sessionId,
+      nowMs,
+      deadlineMs,
+      isBackup,
+    });
   }
 
   /** The block that was lent longest ago, once, to another session, if it is late. */

@@ -9,7 +9,7 @@ export interface ServingModel {
   readonly itemRows: ReadonlyMap<string, number>;
   /** [items] item rows, most taken first, equal ones by row. */
   readonly popularRows: Int32Array;
-  /** f32, row-major, [items, K]: item factors of length 1; zero rows stay zero. */
+  /** f32, row-major, [items, K]: item factors of length 1, without columns of biases; zero rows stay zero. */
   readonly itemDirections: Float32Array;
 }
 
@@ -23,7 +23,7 @@ export function prepareModel(model: LoadedModel): ServingModel {
     userRows: rowsById(model.userIds),
     itemRows: rowsById(model.itemsTable.ids),
     popularRows,
-    itemDirections: directionsOf(model.itemFactors, model.items, model.factors),
+    itemDirections: directionsOf(model, model.manifest.layout?.factors ?? model.factors),
   };
 }
 
@@ -35,14 +35,14 @@ function rowsById(ids: readonly string[]): Map<string, number> {
   return rows;
 }
 
-function directionsOf(table: Float32Array, rows: number, factors: number): Float32Array {
+function directionsOf({ itemFactors: table, items: rows, factors }: LoadedModel, used: number): Float32Array {
   const directions = sharedFloat32(rows * factors);
   for (let row = 0; row < rows; row++) {
     const start = row * factors;
     let squares = 0;
-    for (let at = start; at < start + factors; at++) squares += table[at]! * table[at]!;
+    for (let at = start; at < start + used; at++) squares += table[at]! * table[at]!;
     const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
-    for (let at = start; at < start + factors; at++) directions[at] = table[at]! * scale;
+    for (let at = start; at < start + used; at++) directions[at] = table[at]! * scale;
   }
   return directions;
 }

@@ -16,6 +16,8 @@ const FACTORS_FILE = 'factors.safetensors';
 /** Packed Grams of users and items, little-endian f64: the bits of the devices that computed them. */
 const GRAMS_FILE = 'grams.f64';
 
+const NO_GRAM = new Float64Array(0);
+
 const fileSchema = z.strictObject({ bytes: z.number(), sha256: z.string() });
 const headerSchema = z.strictObject({
   format: z.literal('stoa-checkpoint'),
@@ -39,7 +41,8 @@ export interface Snapshot {
   factors: number;
   clocks: Record<Side, number>;
   tables: Record<Side, Float32Array>;
-  sums: Record<Side, TableSums>;
+  /** None of models that have none. */
+  sums: Partial<Record<Side, TableSums>>;
 }
 
 export function snapshotOf(
@@ -74,7 +77,7 @@ export async function writeCheckpoint(dir: string, snapshot: Snapshot, captured:
       item_factors: rows('items'),
     });
     captured();
-    const grams = Buffer.concat([bytesOf(sums.users.gram), bytesOf(sums.items.gram)]);
+    const grams = Buffer.concat([sums.users, sums.items].map((side) => bytesOf(side?.gram ?? NO_GRAM)));
     await writeFile(path.join(folder, GRAMS_FILE), grams);
     const header: Header = {
       format: 'stoa-checkpoint',
@@ -83,7 +86,7 @@ export async function writeCheckpoint(dir: string, snapshot: Snapshot, captured:
       plan: snapshot.plan,
       next_phase: snapshot.nextPhase,
       clocks,
-      penalties: { users: sums.users.penalty, items: sums.items.penalty },
+      penalties: { users: sums.users?.penalty, items: sums.items?.penalty },
       files: { factors: factorsFacts, grams: { bytes: grams.length, sha256: sha256(grams) } },
     };
     const text = JSON.stringify(header);
@@ -103,9 +106,8 @@ export async function readCheckpoint(dir: string): Promise<Snapshot> {
   const factors = users.shape[1]!;
   const grams = await readFile(path.join(dir, GRAMS_FILE));
   const length = packedGramLength(factors);
-  if (grams.length !== 16 * length || sha256(grams) !== header.files.grams.sha256) {
-    throw damaged(path.join(dir, GRAMS_FILE));
-  }
+  const isSound = grams.length === 16 * length || grams.length === 0;
+  if (!isSound || sha256(grams) !== header.files.grams.sha256) throw damaged(path.join(dir, GRAMS_FILE));
   const gram = (n: number) =>
     new Float64Array(grams.buffer.slice(grams.byteOffset + n * 8 * length), 0, length);
   const { penalties } = header;
@@ -116,10 +118,13 @@ export async function readCheckpoint(dir: string): Promise<Snapshot> {
     factors,
     clocks: header.clocks,
     tables: { users: users.data, items: items.data },
-    sums: {
-      users: { gram: gram(0), penalty: penalties.users },
-      items: { gram: gram(1), penalty: penalties.items },
-    },
+    sums:
+      grams.length === 0
+        ? {}
+        : {
+            users: { gram: gram(0), penalty: penalties.users },
+            items: { gram: gram(1), penalty: penalties.items },
+          },
   };
 }
 

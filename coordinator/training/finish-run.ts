@@ -5,19 +5,19 @@ import { availableParallelism } from 'node:os';
 import type { Clock } from '../../common/clock.js';
 import type { Csr } from '../../models/csr.js';
 import { type EvaluationReport, evaluate, metricsJson } from '../evaluation/evaluate.js';
-import { objectiveOf } from '../plan/run-config.js';
+import { objectiveOf, type RunConfig } from '../plan/run-config.js';
 import { writeModel } from '../registry/model-folder.js';
 import { renderRunReport } from '../report/run-report.js';
-import type { PhaseTraining } from './phase-training.js';
 import type { Run } from './run.js';
 import type { RunData } from './run-data.js';
 import type { TrainResult } from './train-result.js';
+import type { Training } from './training.js';
 import type { WorkerRoster } from './worker-roster.js';
 
 export interface FinishOptions {
   run: Run;
   data: RunData;
-  training: PhaseTraining;
+  training: Training;
   rowCounts: { users: Int32Array; items: Int32Array };
   roster: WorkerRoster;
   clock: Clock;
@@ -41,8 +41,8 @@ export async function finishRun(options: FinishOptions): Promise<TrainResult> {
     synthetic: data.train.manifest.synthetic,
     userIds: await data.train.userIds(),
     items: await data.train.items(),
-    userFactors: training.store.tables.current('users'),
-    itemFactors: training.store.tables.current('items'),
+    userFactors: training.table('users'),
+    itemFactors: training.table('items'),
     history,
     metrics,
     devices: training.devices,
@@ -69,15 +69,14 @@ async function evaluateRun(
 ): Promise<EvaluationReport | undefined> {
   if (data.test === undefined) return undefined;
   run.enterStage('evaluating');
-  const { tables } = training.store;
   return evaluate({
     train,
     history: await data.foldIn?.loadCsr('users'),
     foldIn: data.foldIn === undefined ? undefined : objectiveOf(run.config),
     test: await data.test.loadCsr('users'),
-    userFactors: tables.current('users'),
-    itemFactors: tables.current('items'),
-    factors: tables.factors,
+    userFactors: training.table('users'),
+    itemFactors: training.table('items'),
+    factors: training.plan.factors,
     threads: availableParallelism(),
     seed: run.config['train.seed'],
     signal: run.stopping.signal,
@@ -99,9 +98,9 @@ function resultOf(options: FinishOptions, metrics: Record<string, unknown> | und
     users: manifest.users,
     items: manifest.items,
     interactions: manifest.interactions,
-    factors: config['ials.factors'],
-    epochs: config['train.epochs'],
-    solver: config['ials.solver'],
+    factors: config[`${config.model}.factors`],
+    epochs: run.epochsDone,
+    solver: config.model === 'ials' ? config['ials.solver'] : 'sgd',
     device: [...new Set(training.devices.map(({ device }) => device))].sort().join('+'),
     device_detail: training.devices,
     workers: training.workersMost,
@@ -113,8 +112,22 @@ function resultOf(options: FinishOptions, metrics: Record<string, unknown> | und
     peak_rss_by_process: peaks,
     ...(config['train.loss'] ? { loss: losses } : {}),
     ...(metrics === undefined ? {} : { metrics }),
+    ...syncFacts(training, config),
     synthetic: manifest.synthetic,
     model_dir: run.folder.modelDir,
     dataset_fingerprint: fingerprint,
   };
+}
+
+/** Of a model that pushes and pulls. */
+function syncFacts({ metrics }: Training, config: RunConfig): Partial<TrainResult> {
+  if (config.model === 'ials') return {};
+  const staleness: number[] = [];
+  for (const record of metrics.records) {
+    record.staleness?.forEach((count, behind) => {
+      staleness[behind] = (staleness[behind] ?? 0) + count;
+    });
+  }
+  const validation = metrics.records.flatMap((record) => record.validation ?? []);
+  return { sync: config['train.sync'], staleness, ...(validation.length === 0 ? {} : { validation }) };
 }

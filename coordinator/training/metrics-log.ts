@@ -25,26 +25,32 @@ interface MetricsLine {
   devices?: DeviceFacts[];
   /** For each block in order of arrival: its index, the index of its worker, start and end of solving. */
   blocks: [block: number, worker: number, startMs: number, endMs: number][];
+  /** As `PhaseRecord` says. */
+  validation?: number;
+  staleness?: number[];
+  reads?: [block: number, clock: number, seen: number][];
 }
 
 /** The phases of a run, in memory and on disk. */
 export class MetricsLog {
   readonly #file: string;
   readonly #records: PhaseRecord[];
+  readonly #phasesPerEpoch: number;
   #lastWrite: Promise<void> = Promise.resolve();
 
-  private constructor(file: string, records: PhaseRecord[]) {
+  private constructor(file: string, records: PhaseRecord[], phasesPerEpoch: number) {
     this.#file = file;
     this.#records = records;
+    this.#phasesPerEpoch = phasesPerEpoch;
   }
 
   /** Opens the log with its first `phases` phases; later lines, of phases that will be done again, are dropped. */
-  static async open(file: string, phases: number): Promise<MetricsLog> {
+  static async open(file: string, phases: number, phasesPerEpoch = 2): Promise<MetricsLog> {
     const text = phases === 0 ? '' : await readFile(file, 'utf8').catch(() => '');
     const lines = text.split('\n').map(parseLine);
     const kept = lines.filter((line) => line !== undefined && line.phase < phases) as MetricsLine[];
     await writeFileAtomic(file, kept.map((line) => `${JSON.stringify(line)}\n`).join(''));
-    return new MetricsLog(file, kept.map(toRecord));
+    return new MetricsLog(file, kept.map(toRecord), phasesPerEpoch);
   }
 
   get records(): readonly PhaseRecord[] {
@@ -70,13 +76,14 @@ export class MetricsLog {
     for (const { epoch, startMs, endMs } of this.#records) {
       seconds[epoch - 1] = (seconds[epoch - 1] ?? 0) + (endMs - startMs) / 1000;
     }
-    const complete = Math.floor(this.#records.length / 2);
+    const complete = Math.floor(this.#records.length / this.#phasesPerEpoch);
     return seconds.slice(0, complete);
   }
 
   /** Loss after each epoch; empty where it was not computed. */
   losses(): number[] {
-    const last = this.#records.filter(({ side, loss }) => side === 'items' && loss !== undefined);
+    const ends = this.#records.filter((_, phase) => (phase + 1) % this.#phasesPerEpoch === 0);
+    const last = ends.filter(({ loss }) => loss !== undefined);
     return last.map(({ loss }) => loss!);
   }
 }
@@ -105,7 +112,7 @@ function parseLine(text: string): MetricsLine | undefined {
 }
 
 function toLine(phase: number, record: PhaseRecord): MetricsLine {
-  const { epoch, side, startMs, endMs, rows, loss, devices } = record;
+  const { epoch, side, startMs, endMs, rows, loss, devices, validation, staleness, reads } = record;
   const workers = [...new Set(record.blocks.map(({ worker }) => worker))];
   const ms = (value: number) => Math.round(value * 1000) / 1000;
   return {
@@ -125,6 +132,9 @@ function toLine(phase: number, record: PhaseRecord): MetricsLine {
       ms(block.startMs),
       ms(block.endMs),
     ]),
+    validation,
+    staleness,
+    reads,
   };
 }
 
@@ -135,6 +145,7 @@ function toRecord(line: MetricsLine): PhaseRecord {
     startMs,
     endMs,
   }));
-  const { epoch, side, rows, loss, devices } = line;
-  return { epoch, side, startMs: line.start_ms, endMs: line.end_ms, rows, loss, blocks, devices };
+  const { epoch, side, rows, loss, devices, validation, staleness, reads } = line;
+  const times = { startMs: line.start_ms, endMs: line.end_ms };
+  return { epoch, side, ...times, rows, loss, blocks, devices, validation, staleness, reads };
 }

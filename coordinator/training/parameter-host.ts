@@ -3,6 +3,7 @@ import { sideOf } from '../../common/sides.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
 import type { Exchanges } from '../parameters/exchanges.js';
 import type { ParameterHost } from '../parameters/parameters-service.js';
+import { PhaseTraining } from './phase-training.js';
 import type { ActiveRun, Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
 
@@ -14,7 +15,7 @@ export function parameterHost(
 ): ParameterHost {
   const requireActive = (runId: string) => activeRun(runs, runId);
   return {
-    store: (runId) => requireActive(runId).training.store,
+    store: (runId) => phaseTraining(requireActive(runId)).store,
     judge: (header) => {
       sideOf(header.side);
       return host.judge(resultKey(header), header);
@@ -32,6 +33,12 @@ export function parameterHost(
     moved,
     refuse: ({ sessionId, leaseId }, reason) => host.fail(sessionId, [leaseId], reason, false),
   };
+}
+
+/** @throws {FencedError} `STOA_CLOCK_GONE`: the run in progress pushes and pulls. */
+function phaseTraining({ run, training }: ActiveRun): PhaseTraining {
+  if (training instanceof PhaseTraining) return training;
+  throw new FencedError('STOA_CLOCK_GONE', `run ${run.id} has no tables by phase; pull and push its steps`);
 }
 
 /** @throws {FencedError} `STOA_CLOCK_GONE`: another run, or none, is in progress. */

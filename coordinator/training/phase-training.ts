@@ -1,11 +1,13 @@
 // The phases of one run: keeps the tables and the record of each phase while the schedule hands out its blocks.
 
 import type { Clock } from '../../common/clock.js';
-import { SystemError } from '../../common/errors.js';
+import { assert, SystemError } from '../../common/errors.js';
+import type { Side } from '../../models/csr.js';
 import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
 import { totalLoss } from '../../models/ials/loss.js';
 import type { Delivery } from '../parameters/delivery.js';
 import type { ParameterStore } from '../parameters/parameter-store.js';
+import type { StepDelivery } from '../parameters/step-delivery.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import { objectiveOf, type RunConfig } from '../plan/run-config.js';
 import type { PhaseRecord } from '../report/phase-record.js';
@@ -14,6 +16,7 @@ import { snapshotOf } from './checkpoint.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { MetricsLog } from './metrics-log.js';
 import type { RunListener, ScheduleHost } from './schedule-host.js';
+import type { Training } from './training.js';
 
 export interface PhaseTrainingOptions {
   runId: string;
@@ -35,7 +38,7 @@ export interface PhaseTrainingOptions {
   notify: () => void;
 }
 
-export class PhaseTraining implements RunListener {
+export class PhaseTraining implements Training, RunListener {
   readonly #o: PhaseTrainingOptions;
   #phasesDone: number;
   #record: PhaseRecord | undefined;
@@ -134,7 +137,12 @@ export class PhaseTraining implements RunListener {
     this.#o.notify();
   }
 
-  blockAccepted(lease: Lease, delivery: Delivery): void {
+  table(side: Side): Float32Array {
+    return this.#o.store.tables.current(side);
+  }
+
+  blockAccepted(lease: Lease, delivery: Delivery | StepDelivery): void {
+    assert('gram' in delivery, 'blocks of this run deliver rows with their Gram');
     const { store, host } = this.#o;
     const record = this.#record!;
     store.apply(lease.block.index, delivery);

@@ -29,7 +29,21 @@ export async function openRunData(
       },
     );
   }
-  if (config['ials.weights'] === 'value' && !manifest.hasValues) {
+  if (config.model === 'mf' && !manifest.hasValues) {
+    throw new UsageError(
+      'STOA_USAGE',
+      `model = mf learns ratings, which ${paths.dataset} does not have; import it with --value-col or train bpr`,
+      { fields: { field: 'model' } },
+    );
+  }
+  if (config.model !== 'ials' && paths.foldIn !== undefined) {
+    throw new UsageError(
+      'STOA_USAGE',
+      `${config.model} has no factors for users it was not trained on; split with another strategy than strong, or train ials`,
+      { fields: { field: 'model' } },
+    );
+  }
+  if (config.model === 'ials' && config['ials.weights'] === 'value' && !manifest.hasValues) {
     throw new UsageError(
       'STOA_USAGE',
       `ials.weights = value needs values, which ${paths.dataset} does not have; import it with --value-col or use ials.weights = binary`,

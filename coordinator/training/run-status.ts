@@ -26,9 +26,9 @@ export function runStatus(run: Run, host: ScheduleHost): RunStatus__Output {
     runId: run.id,
     state: STATES[run.state],
     epochs: config['train.epochs'],
-    epochsDone: Math.floor(run.phasesDone / 2),
+    epochsDone: run.epochsDone,
     phase: phaseText(run, current),
-    blocksTotal: progress?.blocks.length ?? 0,
+    blocksTotal: progress?.taskCount ?? 0,
     blocksDone: progress?.doneCount ?? 0,
     rowsPerSecond: progress === undefined || elapsedSeconds <= 0 ? 0 : progress.rowsDone / elapsedSeconds,
     secondsLeft: current === undefined ? 0 : secondsLeft(run, current),
@@ -72,8 +72,9 @@ function secondsLeft(run: Run, current: RunProgress): number {
   if (training === undefined) return 0;
   const { progress } = current;
   const workOf = { users: 0, items: 0 };
+  const times = progress.taskCount / progress.blocks.length;
   for (const side of ['users', 'items'] as const) {
-    for (const block of training.plan.blocks[side]) workOf[side] += block.work;
+    for (const block of training.plan.blocks[side]) workOf[side] += times * block.work;
   }
   const records = training.metrics.records;
   const work = records.reduce((sum, { side }) => sum + workOf[side], 0) + progress.workDone;

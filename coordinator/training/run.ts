@@ -1,9 +1,9 @@
 import type { Clock } from '../../common/clock.js';
 import { StateError, type StoaError } from '../../common/errors.js';
-import type { RunConfig } from '../plan/run-config.js';
-import type { PhaseTraining } from './phase-training.js';
+import { phasesPerEpoch, type RunConfig } from '../plan/run-config.js';
 import type { RunFolder, RunRecord } from './run-folder.js';
 import type { TrainResult } from './train-result.js';
+import type { Training } from './training.js';
 
 export type RunState = RunRecord['state'];
 
@@ -20,7 +20,7 @@ export class Run {
   /** What happens now, for people: "planning", "evaluating", …; empty while phases go on and after the end. */
   stage = '';
   /** Present while phases go on and after them. */
-  training: PhaseTraining | undefined;
+  training: Training | undefined;
   /** Present once it has succeeded. */
   finalResult: TrainResult | undefined;
   readonly #clock: Clock;
@@ -80,6 +80,11 @@ export class Run {
     return this.training?.phasesDone ?? this.#record.phases_done;
   }
 
+  /** Complete epochs. */
+  get epochsDone(): number {
+    return Math.floor(this.phasesDone / phasesPerEpoch(this.config));
+  }
+
   /** Resolves with the result; rejects with why there is none. */
   get outcome(): Promise<TrainResult> {
     return this.#outcome;
@@ -128,7 +133,7 @@ export class Run {
 
   /** The error of a run that somebody stopped. */
   stopped(): StateError {
-    const done = Math.floor(this.phasesDone / 2);
+    const done = this.epochsDone;
     return new StateError(
       'STOA_INTERRUPTED',
       `run ${this.id} was stopped after ${done} of ${this.config['train.epochs']} epochs; go on with: stoa resume ${this.folder.dir}`,

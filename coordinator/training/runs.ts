@@ -8,13 +8,12 @@ import type { Clock } from '../../common/clock.js';
 import { messageOf, NotFoundError, StateError, StoaError } from '../../common/errors.js';
 import { openDataset } from '../../datasets/dataset.js';
 import type { RunConfig } from '../plan/run-config.js';
-import type { PhaseTraining } from './phase-training.js';
 import { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
 import { RunFolder, type RunRecord } from './run-folder.js';
 import type { ScheduleHost } from './schedule-host.js';
 import type { TrainResult } from './train-result.js';
-import { trainRun } from './train-run.js';
+import { type ActiveTraining, trainRun } from './train-run.js';
 
 export interface RunRequest {
   /** Folders of the data. */
@@ -30,7 +29,7 @@ export interface RunRequest {
 export interface ActiveRun {
   run: Run;
   data: RunData;
-  training: PhaseTraining;
+  training: ActiveTraining;
 }
 
 export interface RunsOptions {
@@ -41,6 +40,8 @@ export interface RunsOptions {
   runsDir: string;
   /** Told of every phase that has ended. */
   onPhase: (side: string, seconds: number) => void;
+  /** Told how many clocks behind each read was. */
+  onRead: (staleness: number) => void;
   /** Called with a run of `runsDir` that has made a model, before it is said to have succeeded. */
   onModel: (run: Run) => Promise<void>;
 }
@@ -205,7 +206,7 @@ export class Runs {
   }
 
   async #train(run: Run): Promise<void> {
-    const { host, clock, log, onPhase } = this.#o;
+    const { host, clock, log, onPhase, onRead } = this.#o;
     const runLog = log.child({ run: run.id });
     const onReady = (active: ActiveRun) => {
       this.#active = active;
@@ -213,7 +214,7 @@ export class Runs {
     try {
       await run.begin();
       runLog.info(run.isResumed ? 'resumed' : 'started');
-      const result = await trainRun(run, { host, clock, log: runLog, onReady, onPhase });
+      const result = await trainRun(run, { host, clock, log: runLog, onReady, onPhase, onRead });
       if (this.#isOurs(run)) await this.#o.onModel(run);
       await run.succeed(result);
       runLog.info({ seconds: result.seconds_total }, 'succeeded');

@@ -6,6 +6,7 @@ import type { Clock } from '../../common/clock.js';
 import { assert, DeviceError, FencedError } from '../../common/errors.js';
 import type { DeviceFacts } from '../../models/device-facts.js';
 import type { Delivery } from '../parameters/delivery.js';
+import type { StepDelivery } from '../parameters/step-delivery.js';
 import type {
   Disposition,
   Lease,
@@ -23,7 +24,7 @@ import { WorkerRoster } from './worker-roster.js';
 /** What happens to the run in progress. Calls come in order; none overlaps another. */
 export interface RunListener {
   phaseOpened(phase: Phase): void;
-  blockAccepted(lease: Lease, delivery: Delivery): void;
+  blockAccepted(lease: Lease, delivery: Delivery | StepDelivery): void;
   /** All blocks are in. The next phase opens when the promise resolves; it must not reject. */
   phaseCompleted(phase: Phase): Promise<void>;
   ended(outcome: 'completed' | 'stopped' | 'failed', reason?: string): void;
@@ -50,7 +51,7 @@ export class ScheduleHost {
   readonly #observer: ScheduleObserver | undefined;
   readonly #timer: NodeJS.Timeout;
   readonly #replies = new Map<string, PendingReply[]>();
-  readonly #deliveries = new Map<number, { delivery: Delivery; disposition?: Disposition }>();
+  readonly #deliveries = new Map<number, { delivery: Delivery | StepDelivery; disposition?: Disposition }>();
   readonly #joinWaiters = new Set<() => void>();
   #listener: RunListener | undefined;
   #nextDeliveryId = 1;
@@ -105,7 +106,7 @@ export class ScheduleHost {
 
   /** @throws {FencedError} `STOA_SESSION_OVER`. */
   heartbeat(sessionId: string, peakRssBytes: number): void {
-    this.#requireSession(sessionId);
+    this.requireSession(sessionId);
     this.roster.observe(sessionId, peakRssBytes);
     this.#receive({ type: 'heartbeat', sessionId });
   }
@@ -121,13 +122,13 @@ export class ScheduleHost {
 
   /** @throws {FencedError} `STOA_SESSION_OVER`. */
   giveBack(sessionId: string, leaseIds: readonly number[]): void {
-    this.#requireSession(sessionId);
+    this.requireSession(sessionId);
     this.#receive({ type: 'leasesReturned', sessionId, leaseIds });
   }
 
   /** @throws {FencedError} `STOA_SESSION_OVER`. */
   fail(sessionId: string, leaseIds: readonly number[], reason: string, isFatal: boolean): void {
-    this.#requireSession(sessionId);
+    this.requireSession(sessionId);
     this.#log.warn({ worker: this.roster.nameOf(sessionId), reason }, 'a block failed');
     this.#receive({ type: 'blockFailed', sessionId, leaseIds, reason, isFatal });
   }
@@ -143,9 +144,9 @@ export class ScheduleHost {
   }
 
   /** Judges a complete result; the listener has an accepted one on return. */
-  deliver(delivery: Delivery): Disposition {
+  deliver(delivery: Delivery | StepDelivery): Disposition {
     const deliveryId = this.#nextDeliveryId++;
-    const entry: { delivery: Delivery; disposition?: Disposition } = { delivery };
+    const entry: { delivery: Delivery | StepDelivery; disposition?: Disposition } = { delivery };
     this.#deliveries.set(deliveryId, entry);
     const { sessionId, leaseId } = delivery;
     this.#receive({ type: 'blockDone', sessionId, leaseId, result: delivery, deliveryId });
@@ -257,7 +258,8 @@ export class ScheduleHost {
     return replies;
   }
 
-  #requireSession(sessionId: string): void {
+  /** @throws {FencedError} `STOA_SESSION_OVER`. */
+  requireSession(sessionId: string): void {
     if (!this.#schedule.hasSession(sessionId)) throw sessionOver('the session is over; register again');
   }
 }

@@ -3,15 +3,16 @@ import type { DeviceFacts } from '../../models/device-facts.js';
 /** What `stoa train --json` prints and `result.json` holds. Field names are a contract. */
 export interface TrainResult {
   run_id: string;
-  /** What was trained: "ials". */
+  /** What was trained: "ials", "bpr", "mf". */
   model: string;
   users: number;
   items: number;
   interactions: number;
   /** K. */
   factors: number;
+  /** Epochs done: fewer than asked for where the run stopped early. */
   epochs: number;
-  /** "cholesky", "cg", "ials++". */
+  /** "cholesky", "cg", "ials++"; "sgd" for bpr and mf. */
   solver: string;
   /** Kinds of the devices that computed, e.g. "portable"; several are joined by "+". */
   device: string;
@@ -34,6 +35,12 @@ export interface TrainResult {
   loss?: number[];
   /** With a test set: metrics, baselines, intervals, users_evaluated. */
   metrics?: Record<string, unknown>;
+  /** How blocks exchanged what they learned (bpr, mf): "bsp", "ssp:2", … */
+  sync?: string;
+  /** Entry s: reads of the run that were s clocks behind (bpr, mf). */
+  staleness?: number[];
+  /** Loss of the interactions kept from training, after each epoch; with train.early_stopping. */
+  validation?: number[];
   /** True when the data were made by `stoa data synthesize`. */
   synthetic: boolean;
   /** Folder of the model. */

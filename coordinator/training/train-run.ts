@@ -7,27 +7,36 @@ import type { Clock } from '../../common/clock.js';
 import { StateError } from '../../common/errors.js';
 import { ParameterStore } from '../parameters/parameter-store.js';
 import { planRun, type RunPlan } from '../plan/plan-run.js';
+import { phasesPerEpoch } from '../plan/run-config.js';
 import type { Snapshot } from './checkpoint.js';
 import { Checkpoints } from './checkpoints.js';
 import { finishRun } from './finish-run.js';
 import { initializeItems } from './initial-factors.js';
 import { MetricsLog } from './metrics-log.js';
+import { openStepTraining } from './open-step-training.js';
 import { PhaseTraining } from './phase-training.js';
 import type { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
 import type { ScheduleHost } from './schedule-host.js';
+import type { StepTraining } from './step-training.js';
 import type { TrainResult } from './train-result.js';
+import type { Training } from './training.js';
 
 /** Workers of one machine start together; those that are not there by then join later. */
 const WORKERS_WAIT_MS = 5000;
+
+/** By what its blocks deliver. */
+export type ActiveTraining = PhaseTraining | StepTraining;
 
 export interface TrainingContext {
   host: ScheduleHost;
   clock: Clock;
   log: Logger;
   onPhase: (side: string, seconds: number) => void;
+  /** Told how many clocks behind each read of a run that pushes and pulls was. */
+  onRead: (staleness: number) => void;
   /** Told when blocks of the run can be asked for, before the first phase opens. */
-  onReady: (ready: { run: Run; data: RunData; training: PhaseTraining }) => void;
+  onReady: (ready: { run: Run; data: RunData; training: ActiveTraining }) => void;
 }
 
 /** @throws {StateError} `STOA_INTERRUPTED`: it was stopped, a checkpoint is kept; and all that can go wrong. */
@@ -44,19 +53,16 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
   const planFingerprint = fingerprintOf(plan, data);
   await run.folder.writeText('plan.json', renderPlan(plan));
 
-  const store = new ParameterStore({ users: plan.users, items: plan.items, factors: plan.factors });
   const checkpoints = new Checkpoints(run.folder.checkpointsDir, clock);
   const snapshot = run.isResumed ? await checkpoints.latest(log) : undefined;
-  if (snapshot === undefined) await initializeItems(store, plan.blocks.items, rowCounts, run.config);
-  else restore(store, snapshot, { planFingerprint, dir: run.folder.dir });
+  if (snapshot !== undefined) requirePlan(snapshot, planFingerprint, run.folder.dir);
   const phaseStart = snapshot?.nextPhase ?? 0;
-  const metrics = await MetricsLog.open(run.folder.metricsFile, phaseStart);
-  const training = new PhaseTraining({
+  const metrics = await MetricsLog.open(run.folder.metricsFile, phaseStart, phasesPerEpoch(run.config));
+  const options = {
     runId: run.id,
     config: run.config,
     plan,
     planFingerprint,
-    store,
     checkpoints,
     metrics,
     host,
@@ -65,14 +71,19 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
     activeMs: () => run.activeMs,
     notify: () => run.notify(),
     onPhase: context.onPhase,
-  });
+    onRead: context.onRead,
+  };
+  const training: ActiveTraining =
+    run.config.model === 'ials'
+      ? new PhaseTraining({ ...options, store: await fillStore(run, plan, rowCounts, snapshot) })
+      : await openStepTraining({ ...options, rowCounts, snapshot, data: data.train });
   run.training = training;
   context.onReady({ run, data, training });
   await doPhases(run, training, host);
   return finishRun({ run, data, training, rowCounts, roster: host.roster, clock });
 }
 
-async function doPhases(run: Run, training: PhaseTraining, host: ScheduleHost): Promise<void> {
+async function doPhases(run: Run, training: Training, host: ScheduleHost): Promise<void> {
   const { signal } = run.stopping;
   if (training.phasesDone < training.phaseCount) {
     run.enterStage('waiting for workers');
@@ -108,23 +119,32 @@ function planFor(
   });
 }
 
-function restore(
-  store: ParameterStore,
-  snapshot: Snapshot,
-  { planFingerprint, dir }: { planFingerprint: string; dir: string },
-): void {
-  if (snapshot.plan !== planFingerprint) {
-    throw new StateError(
-      'STOA_VERSION',
-      `the checkpoints of ${path.basename(dir)} belong to other data or to another version of Stoa; resume it with those it was started with, or train again`,
-      { fields: { file: dir } },
-    );
+async function fillStore(
+  run: Run,
+  plan: RunPlan,
+  rowCounts: { users: Int32Array; items: Int32Array },
+  snapshot: Snapshot | undefined,
+): Promise<ParameterStore> {
+  const store = new ParameterStore({ users: plan.users, items: plan.items, factors: plan.factors });
+  if (snapshot === undefined) {
+    await initializeItems(store, plan.blocks.items, rowCounts, run.config);
+    return store;
   }
   for (const side of ['users', 'items'] as const) {
     store.tables.setClock(side, snapshot.clocks[side]);
     store.tables.current(side).set(snapshot.tables[side]);
-    store.setSums(side, snapshot.sums[side]);
+    store.setSums(side, snapshot.sums[side]!);
   }
+  return store;
+}
+
+function requirePlan(snapshot: Snapshot, planFingerprint: string, dir: string): void {
+  if (snapshot.plan === planFingerprint) return;
+  throw new StateError(
+    'STOA_VERSION',
+    `the checkpoints of ${path.basename(dir)} belong to other data or to another version of Stoa; resume it with those it was started with, or train again`,
+    { fields: { file: dir } },
+  );
 }
 
 /** What the bits of a checkpoint depend on besides the configuration: the data, and where blocks begin. */

@@ -9,6 +9,7 @@ export class TrainingMetrics implements Omit<ScheduleObserver, 'sessionEnded'> {
   readonly #expired: Counter;
   readonly #phaseSeconds: Histogram<'side'>;
   readonly #rowBytes: Counter<'direction' | 'way'>;
+  readonly #staleness: Histogram;
 
   constructor(registry: Registry, workerCount: () => number) {
     const registers = [registry];
@@ -34,6 +35,12 @@ export class TrainingMetrics implements Omit<ScheduleObserver, 'sessionEnded'> {
       help: 'Duration of phases.',
       labelNames: ['side'],
       buckets: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300],
+      registers,
+    });
+    this.#staleness = new Histogram({
+      name: 'stoa_read_staleness_clocks',
+      help: 'How many clocks behind the reads of runs that push and pull were.',
+      buckets: [0, 1, 2, 4, 8, 16, 32, 64],
       registers,
     });
     this.#rowBytes = new Counter({
@@ -66,6 +73,10 @@ export class TrainingMetrics implements Omit<ScheduleObserver, 'sessionEnded'> {
 
   rowsMoved(direction: 'in' | 'out', way: 'message' | 'exchange', bytes: number): void {
     this.#rowBytes.inc({ direction, way }, bytes);
+  }
+
+  read(staleness: number): void {
+    this.#staleness.observe(staleness);
   }
 
   phaseEnded(side: string, seconds: number): void {

@@ -12,17 +12,21 @@ import type { GetRunSpecResponse } from '../../proto/generated/stoa/training/v1/
 import type { LeaseBlocksRequest__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
 import type { RegisterWorkerRequest__Output } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
 import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
+import type { StepSpec } from '../../proto/generated/stoa/training/v1/StepSpec.js';
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { serverStream } from '../grpc-streams.js';
 import type { Exchanges } from '../parameters/exchanges.js';
 import { objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
+import { stepsOfClock } from '../schedule/sync/clock-steps.js';
+import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
 import { activeRun } from './parameter-host.js';
 import type { Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
 import { sendFile } from './send-file.js';
+import { StepTraining } from './step-training.js';
 
 const THREADS_MAX = 1024;
 const COUNT_MAX = 1024;
@@ -39,7 +43,7 @@ export function workerService(
       host.heartbeat(sessionId, peakRssBytes);
       return { isDraining: host.isDraining };
     }, log),
-    LeaseBlocks: unary((request) => lease(host, request), log),
+    LeaseBlocks: unary((request) => lease(runs, host, request), log),
     ReturnLeases: unary(({ sessionId, leaseIds, reason, errorCode }) => {
       if (errorCode === '') host.giveBack(sessionId, leaseIds);
       else host.fail(sessionId, leaseIds, reason, errorCode.startsWith('STOA_NUMERIC_'));
@@ -119,6 +123,7 @@ function register(
 }
 
 async function lease(
+  runs: Runs,
   host: ScheduleHost,
   request: LeaseBlocksRequest__Output,
 ): Promise<{ leases: BlockLease[] }> {
@@ -127,10 +132,14 @@ async function lease(
   requireRange('count', count, 1, COUNT_MAX);
   const waitMs = waitDuration === null ? 0 : Number(waitDuration.seconds) * 1000 + waitDuration.nanos / 1e6;
   const leases = await host.lease(sessionId, requestId, count, Math.max(0, waitMs));
-  return { leases: leases.map((one) => toMessage(one, host.nowMs())) };
+  return { leases: leases.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
 }
 
-function toMessage({ leaseId, runId, phase, block, deadlineMs }: Lease, nowMs: number): BlockLease {
+function toMessage(
+  { leaseId, runId, phase, block, deadlineMs }: Lease,
+  nowMs: number,
+  sync: ReturnType<typeof stepsOf>,
+): BlockLease {
   return {
     leaseId,
     runId,
@@ -142,17 +151,29 @@ function toMessage({ leaseId, runId, phase, block, deadlineMs }: Lease, nowMs: n
     fixedClock: phase.fixedClock,
     priorClock: phase.priorClock,
     leaseDuration: toDuration(Math.max(0, deadlineMs - nowMs)),
+    ...(sync === undefined ? {} : stepsOfClock(phase.priorClock, sync)),
+  };
+}
+
+/** How the clocks of the run in progress are cut into steps; undefined where it has none. */
+function stepsOf(runs: Runs): { stepsPerEpoch: number; stepsPerClock: number } | undefined {
+  const config = runs.active?.run.config;
+  if (config === undefined || config.model === 'ials') return undefined;
+  return {
+    stepsPerEpoch: config['train.steps'],
+    stepsPerClock: stepsPerClock(parseSyncMode(config['train.sync'])),
   };
 }
 
 function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
-  const { run, data } = activeRun(runs, runId);
+  const { run, data, training } = activeRun(runs, runId);
   const { train } = data;
   return {
     runId,
+    ...(training instanceof StepTraining ? { steps: stepSpec(training) } : {}),
     objective: objectiveOf(run.config),
     solver: solverOf(run.config),
-    factors: run.config['ials.factors'],
+    factors: training.plan.factors,
     wantsLoss: run.config['train.loss'],
     users: train.manifest.users,
     items: train.manifest.items,
@@ -160,6 +181,12 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
     datasetFingerprint: train.fingerprint,
     manifest: Buffer.from(train.manifestBytes),
   };
+}
+
+function stepSpec({ spec }: StepTraining): StepSpec {
+  const { settings, itemCounts, validationShare } = spec;
+  const counts = Buffer.from(itemCounts.buffer as ArrayBuffer, itemCounts.byteOffset, itemCounts.byteLength);
+  return { ...settings, itemCounts: counts, validationShare };
 }
 
 /** The path of a file that the manifest names. @throws {NotFoundError} `STOA_NOT_FOUND_FILE`. */

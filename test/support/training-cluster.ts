@@ -118,6 +118,11 @@ export class TrainingCluster {
     for await (const status of this.coordinator.watch(runId)) if (phasesOf(status) >= phases) return;
   }
 
+  /** Waits until a run has so many complete epochs. */
+  async untilEpochs(runId: string, epochs: number): Promise<void> {
+    for await (const { epochsDone } of this.coordinator.watch(runId)) if (epochsDone >= epochs) return;
+  }
+
   async phasesDone(runId: string): Promise<number> {
     for await (const status of this.coordinator.watch(runId)) return phasesOf(status);
     throw new Error('a run has a status');

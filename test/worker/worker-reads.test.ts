@@ -49,6 +49,8 @@ describe('rows', () => {
         call.end();
       },
       GetGram: (_call, callback) => callback(null, encodeGram(packedGramOf(table, ROWS, FACTORS))),
+      PullStep: () => {},
+      PushStep: () => {},
       PushBlock: () => {},
     };
     server = await startGrpcServer({

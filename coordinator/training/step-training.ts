@@ -1,0 +1,385 @@
+// The epochs of a run that pushes and pulls: keeps the tables, answers reads, and the record of each epoch while the
+// schedule hands out its blocks.
+
+import { setImmediate } from 'node:timers/promises';
+import type { Clock } from '../../common/clock.js';
+import { assert, FencedError, SystemError } from '../../common/errors.js';
+import { sharedFloat32 } from '../../common/shared-memory.js';
+import type { Dataset } from '../../datasets/dataset.js';
+import type { Side } from '../../models/csr.js';
+import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
+import { NegativeSampler } from '../../models/sgd/negative-sampler.js';
+import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
+import { shouldStop, splitRows, validationLoss } from '../../models/sgd/validation.js';
+import type { Delivery } from '../parameters/delivery.js';
+import type { StepDelivery } from '../parameters/step-delivery.js';
+import type { StepAnswer } from '../parameters/step-service.js';
+import type { StepStore } from '../parameters/step-store.js';
+import type { RunPlan } from '../plan/plan-run.js';
+import type { RunConfig } from '../plan/run-config.js';
+import type { PhaseRecord } from '../report/phase-record.js';
+import type { Lease, Phase, RunTask } from '../schedule/events.js';
+import { clocksPerEpoch } from '../schedule/sync/clock-steps.js';
+import { HeldReads, type ReadAnswer } from '../schedule/sync/held-reads.js';
+import { StalenessCounts } from '../schedule/sync/staleness-counts.js';
+import type { SyncClocks } from '../schedule/sync/sync-clocks.js';
+import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
+import type { Snapshot } from './checkpoint.js';
+import type { Checkpoints } from './checkpoints.js';
+import type { MetricsLog } from './metrics-log.js';
+import type { RunListener, ScheduleHost } from './schedule-host.js';
+import type { Training } from './training.js';
+
+export interface StepTrainingOptions {
+  runId: string;
+  config: RunConfig;
+  settings: SgdSettings;
+  /** Users of each item. */
+  itemCounts: Int32Array;
+  data: Dataset;
+  plan: RunPlan;
+  planFingerprint: string;
+  store: StepStore;
+  checkpoints: Checkpoints;
+  metrics: MetricsLog;
+  host: ScheduleHost;
+  clock: Clock;
+  /** First epoch to do. */
+  phaseStart: number;
+  activeMs: () => number;
+  onPhase: (side: string, seconds: number) => void;
+  onRead: (staleness: number) => void;
+  notify: () => void;
+}
+
+interface WaitingRead {
+  resolve(answer: StepAnswer): void;
+  reject(error: FencedError): void;
+  readonly block: number;
+  readonly clock: number;
+  readonly items: Int32Array;
+}
+
+export class StepTraining implements Training, RunListener {
+  readonly #o: StepTrainingOptions;
+  readonly #held = new HeldReads<WaitingRead>();
+  readonly #sessions = new Set<string>();
+  readonly #sampler: NegativeSampler;
+  #phasesDone: number;
+  #workersMost = 0;
+  #record: PhaseRecord | undefined;
+  #staleness = new StalenessCounts();
+  /** Losses of the epoch's deliveries by clock and block: they are summed in that order, not of arrival. */
+  #losses: { at: number; loss: number; samples: number }[] = [];
+  #hasStoppedEarly = false;
+  #scoringUsers: Float32Array | undefined;
+  #failure: unknown;
+  #finish: ((outcome: 'completed' | 'stopped') => void) | undefined;
+  #fail: ((error: unknown) => void) | undefined;
+
+  constructor(options: StepTrainingOptions) {
+    this.#o = options;
+    this.#phasesDone = options.phaseStart;
+    this.#sampler = new NegativeSampler(options.itemCounts, options.settings);
+    this.#hasStoppedEarly = this.#isEnough();
+  }
+
+  get plan(): RunPlan {
+    return this.#o.plan;
+  }
+
+  get metrics(): MetricsLog {
+    return this.#o.metrics;
+  }
+
+  /** What workers are told of the run. */
+  get spec(): { settings: SgdSettings; itemCounts: Int32Array; validationShare: number } {
+    const { settings, itemCounts } = this.#o;
+    return { settings, itemCounts, validationShare: this.#validationShare };
+  }
+
+  get phasesDone(): number {
+    return this.#phasesDone;
+  }
+
+  get phaseCount(): number {
+    return this.#o.config['train.epochs'];
+  }
+
+  get phaseMs(): number {
+    const isOpen = this.#record !== undefined && this.#o.metrics.records.at(-1) !== this.#record;
+    return isOpen ? this.#o.activeMs() - this.#record!.startMs : 0;
+  }
+
+  get sessions(): ReadonlySet<string> {
+    return this.#sessions;
+  }
+
+  get devices(): DeviceFacts[] {
+    return distinctDevices(this.metrics.records.flatMap(({ devices = [] }) => devices));
+  }
+
+  get workersMost(): number {
+    return this.#workersMost;
+  }
+
+  /** Ready for scoring: the inner product of two rows of `mf` is the rating, its mean included. */
+  table(side: Side): Float32Array {
+    const { store, settings } = this.#o;
+    if (side === 'items' || settings.model === 'bpr') return store.kept(side);
+    this.#scoringUsers ??= withMean(store.kept('users'), store.columns, settings.mean);
+    return this.#scoringUsers;
+  }
+
+  /** @throws {SystemError} `STOA_RUN_FAILED`; errors of the checkpoints and of the validation. */
+  async run(): Promise<'completed' | 'stopped'> {
+    if (this.#hasStoppedEarly) return 'completed';
+    const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
+      this.#finish = resolve;
+      this.#fail = reject;
+      this.#o.host.start(this.#task(), this);
+    });
+    const outcome = await ended.catch(async (error: unknown) => {
+      // What is complete is kept; why the run failed is what is told, not that a checkpoint failed too.
+      await this.#checkpointNow().catch(() => {});
+      throw error;
+    });
+    if (this.#failure !== undefined) throw this.#failure;
+    await this.#checkpointNow();
+    return this.#hasStoppedEarly ? 'completed' : outcome;
+  }
+
+  phaseOpened(phase: Phase): void {
+    const startMs = this.#now();
+    const rows = this.#o.plan.users;
+    this.#record = { epoch: phase.epoch + 1, side: phase.side, startMs, endMs: startMs, rows, blocks: [] };
+    this.#staleness = new StalenessCounts();
+    this.#losses = [];
+    this.#record.reads = [];
+    this.#countWorkers();
+    this.#answerHeld();
+    this.#o.notify();
+  }
+
+  /** Answers a read when the sync mode allows it: at once, or after another block's push. */
+  read(
+    request: { block: number; clock: number; items: Int32Array },
+    signal: AbortSignal,
+  ): Promise<StepAnswer> {
+    return new Promise((resolve, reject) => {
+      const { block, clock } = request;
+      const clocks = this.#clocks;
+      if (clocks === undefined || this.#record === undefined) return reject(gone(block, clock));
+      const token: WaitingRead = { ...request, resolve, reject };
+      signal.addEventListener(
+        'abort',
+        () => {
+          this.#held.drop(token);
+          reject(signal.reason as FencedError);
+        },
+        { once: true },
+      );
+      this.#answer(this.#held.ask(clocks, { block, clock, token }));
+    });
+  }
+
+  blockAccepted(lease: Lease, delivery: Delivery | StepDelivery): void {
+    assert('deltas' in delivery, 'blocks of this run deliver deltas');
+    const { store, host } = this.#o;
+    const record = this.#record!;
+    const { index, rowStart } = lease.block;
+    const clock = delivery.clock - 1;
+    store.users.set(delivery.users, rowStart * store.columns);
+    store.items.add(index, clock, delivery.deltas);
+    const clocks = this.#clocks!;
+    while (store.items.clock < clocks.slowest) store.items.commit();
+    const { loss, sampleCount: samples } = delivery;
+    this.#losses.push({ at: clock * clocks.blocks + index, loss, samples });
+    record.reads!.push([index, clock, -1]);
+    this.#sessions.add(lease.sessionId);
+    const facts = host.roster.get(lease.sessionId)?.facts;
+    if (facts !== undefined) record.devices = distinctDevices([...(record.devices ?? []), facts]);
+    this.#countWorkers();
+    const endMs = this.#now();
+    const startMs = Math.min(endMs, Math.max(record.startMs, endMs - Math.max(0, delivery.solveMs)));
+    record.blocks.push({ worker: host.roster.nameOf(lease.sessionId), block: index, startMs, endMs });
+    this.#answerHeld();
+    this.#o.notify();
+  }
+
+  async phaseCompleted(phase: Phase): Promise<void> {
+    const { store, checkpoints, metrics, onPhase } = this.#o;
+    const record = this.#record!;
+    try {
+      // The copy that a checkpoint is being written from must not change under it.
+      await checkpoints.untilCaptured(this.#phasesDone + 2);
+      store.keep();
+      record.endMs = this.#now();
+      record.staleness = this.#staleness.toArray();
+      if (this.#o.config['train.loss']) record.loss = this.#meanLoss();
+      if (this.#validationShare > 0) record.validation = await this.#validate();
+      metrics.append(phase.index, record);
+      this.#phasesDone = phase.index + 1;
+      onPhase(phase.side, (record.endMs - record.startMs) / 1000);
+      this.#hasStoppedEarly = this.#isEnough();
+      if (this.#hasStoppedEarly) this.#o.host.stop();
+      else await this.#beginCheckpointIfDue(phase);
+    } catch (error) {
+      this.#failure = error;
+      this.#o.host.stop();
+    }
+    this.#o.notify();
+  }
+
+  ended(outcome: 'completed' | 'stopped' | 'failed', reason = ''): void {
+    this.#o.notify();
+    for (const { token } of this.#held.clear()) token.reject(gone(token.block, token.clock));
+    if (outcome === 'failed') {
+      this.#fail?.(new SystemError('STOA_RUN_FAILED', `run ${this.#o.runId} failed: ${reason}`));
+    } else {
+      this.#finish?.(outcome);
+    }
+  }
+
+  get #clocks(): SyncClocks | undefined {
+    const { run } = this.#o.host.schedule;
+    return run?.task.runId === this.#o.runId ? run.progress.clocks : undefined;
+  }
+
+  get #validationShare(): number {
+    const { config } = this.#o;
+    return config['train.early_stopping'] > 0 ? config['train.validation_share'] : 0;
+  }
+
+  #task(): RunTask {
+    const { runId, config, plan, phaseStart } = this.#o;
+    const mode = parseSyncMode(config['train.sync']);
+    const clocksPerPhase = clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
+    const phaseEnd = this.phaseCount;
+    const { blocks, factors } = plan;
+    const sync = { mode, clocksPerPhase };
+    const isDeterministic = config['train.deterministic'];
+    return { runId, solver: 'sgd', isDeterministic, factors, blocks, phaseStart, phaseEnd, sync };
+  }
+
+  #answerHeld(): void {
+    const clocks = this.#clocks;
+    if (clocks !== undefined) this.#answer(this.#held.release(clocks));
+  }
+
+  #answer(answers: readonly ReadAnswer<WaitingRead>[]): void {
+    const { store, plan, onRead } = this.#o;
+    for (const { token, verdict } of answers) {
+      const { block, clock } = token;
+      if (verdict.kind === 'gone') {
+        token.reject(gone(block, clock));
+        continue;
+      }
+      const { rowStart, rowEnd } = plan.blocks.users[block]!;
+      const { columns } = store;
+      this.#staleness.add(verdict.staleness);
+      onRead(verdict.staleness);
+      this.#record!.reads!.push([block, clock, store.items.clock]);
+      token.resolve({
+        clock: store.items.clock,
+        staleness: verdict.staleness,
+        users: store.users.slice(rowStart * columns, rowEnd * columns),
+        rowStart,
+        items: store.items.read(block, token.items),
+        columns,
+      });
+    }
+  }
+
+  #countWorkers(): void {
+    this.#workersMost = Math.max(this.#workersMost, this.#o.host.schedule.sessionCount);
+  }
+
+  #meanLoss(): number {
+    let loss = 0;
+    let samples = 0;
+    for (const part of this.#losses.sort((a, b) => a.at - b.at)) {
+      loss += part.loss;
+      samples += part.samples;
+    }
+    return samples === 0 ? 0 : loss / samples;
+  }
+
+  /** Mean loss of the held-out interactions, shard by shard so that calls are answered meanwhile. */
+  async #validate(): Promise<number> {
+    const { data, store, settings } = this.#o;
+    const split = { seed: settings.seed, share: this.#validationShare };
+    let loss = 0;
+    let samples = 0;
+    for (let index = 0; index < data.manifest.shards.users.length; index++) {
+      const { rowStart, csr } = await data.loadShard('users', index);
+      const heldOut = splitRows(csr, rowStart, split, 'validation');
+      const { columns } = store;
+      const users = store.kept('users').subarray(rowStart * columns, (rowStart + csr.rows) * columns);
+      const tables = { users, items: store.kept('items') };
+      const sums = validationLoss(heldOut, csr, rowStart, tables, { settings, sampler: this.#sampler });
+      loss += sums.loss;
+      samples += sums.samples;
+      await setImmediate();
+    }
+    return samples === 0 ? 0 : loss / samples;
+  }
+
+  #isEnough(): boolean {
+    const { config, metrics } = this.#o;
+    const losses = metrics.records.map(({ validation }) => validation).filter((loss) => loss !== undefined);
+    return shouldStop(losses, config['train.early_stopping']);
+  }
+
+  async #beginCheckpointIfDue(phase: Phase): Promise<void> {
+    const { config, checkpoints, metrics } = this.#o;
+    const epochs = config['train.checkpoint_epochs'];
+    if (epochs === 0 || (phase.epoch + 1) % epochs !== 0) return;
+    if (checkpoints.hasFailed) await checkpoints.settle();
+    if (checkpoints.isWriting || !checkpoints.isAffordable) return;
+    // A checkpoint must not be ahead of the epochs' records.
+    checkpoints.begin(this.#snapshot(), metrics.flush());
+  }
+
+  async #checkpointNow(): Promise<void> {
+    const { checkpoints, metrics } = this.#o;
+    await checkpoints.settle();
+    if (this.#phasesDone === 0 || checkpoints.lastPhase === this.#phasesDone) return;
+    checkpoints.begin(this.#snapshot(), metrics.flush());
+    await checkpoints.settle();
+  }
+
+  #snapshot(): Snapshot {
+    const { store, runId, planFingerprint, config } = this.#o;
+    const mode = parseSyncMode(config['train.sync']);
+    const clock = this.#phasesDone * clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
+    return {
+      runId,
+      plan: planFingerprint,
+      nextPhase: this.#phasesDone,
+      factors: store.columns,
+      clocks: { users: clock, items: clock },
+      tables: { users: store.kept('users'), items: store.kept('items') },
+      sums: {},
+    };
+  }
+
+  #now(): number {
+    return Math.round(this.#o.activeMs() * 1000) / 1000;
+  }
+}
+
+/** The user's bias, its row's last column, meets a 1 in every item's row. */
+function withMean(users: Float32Array, columns: number, mean: number): Float32Array {
+  const out = sharedFloat32(users.length);
+  out.set(users);
+  for (let at = columns - 1; at < out.length; at += columns) out[at] = out[at]! + mean;
+  return out;
+}
+
+function gone(block: number, clock: number): FencedError {
+  return new FencedError(
+    'STOA_LEASE_GONE',
+    `clock ${clock} of block ${block} has been done, or the run is over`,
+  );
+}
