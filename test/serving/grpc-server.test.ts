@@ -31,15 +31,20 @@ function detailsOf(error: ServiceError) {
 
 describe('closing a server', () => {
   it('lets a call end that takes less than the grace time', async () => {
+    let hasArrived = () => {};
+    const arrived = new Promise<void>((resolve) => {
+      hasArrived = resolve;
+    });
     const server = await serve({
       Recommend: unary(async () => {
+        hasArrived();
         await new Promise((resolve) => setTimeout(resolve, 150));
         return { modelVersion: 'slow' };
       }),
     });
     const client = new RecommendClient({ address: server.address });
     const call = client.recommend({ userId: 'u' });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await arrived;
     await server.close(5000);
     expect((await call).modelVersion).toBe('slow');
     client.close();
@@ -47,9 +52,15 @@ describe('closing a server', () => {
 
   it('answers UNAVAILABLE to a call that takes longer, and tells its handler', async () => {
     const cancelled: boolean[] = [];
+    let hasArrived = () => {};
+    const arrived = new Promise<void>((resolve) => {
+      hasArrived = resolve;
+    });
     const server = await serve({
-      Recommend: (call: { on(event: 'cancelled', listener: () => void): void }) =>
-        call.on('cancelled', () => cancelled.push(true)),
+      Recommend: (call: { on(event: 'cancelled', listener: () => void): void }) => {
+        hasArrived();
+        call.on('cancelled', () => cancelled.push(true));
+      },
     });
     const raw = new services.recommend.v1.RecommendService(
       `127.0.0.1:${server.address.port}`,
@@ -58,7 +69,7 @@ describe('closing a server', () => {
     const error = new Promise<ServiceError | null>((resolve) => {
       raw.Recommend({ userId: 'u' }, (reason) => resolve(reason));
     });
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await arrived;
     const startMs = performance.now();
     await server.close(200);
     expect(performance.now() - startMs).toBeGreaterThan(150);
