@@ -52,6 +52,11 @@ export function findAddon(folder: string): FoundAddon {
   return { state: 'damaged', file };
 }
 
+/** Removes the build of the present sources; nothing happens where there is none. */
+export async function removeAddon(folder: string): Promise<void> {
+  await rm(path.join(folder, addonKey()), { recursive: true, force: true });
+}
+
 /**
  * Makes a build: `build` leaves the addon at the path it is given. What was there before is replaced only when it is
  * damaged or `isStale` says so; two processes at once both end with a build that is whole.

@@ -33,6 +33,11 @@ const ISA_FLAGS: Readonly<Record<string, Readonly<Record<string, readonly string
   arm64: { neon: [], baseline: ['-DSTOA_NO_NEON'] },
 };
 
+/** More flags, from CXXFLAGS; they come last, and a build with other ones is another build. */
+function userFlags(): string[] {
+  return process.env['CXXFLAGS']?.split(/\s+/).filter((flag) => flag !== '') ?? [];
+}
+
 /** One call of the compiler. */
 export interface CompileStep {
   /** From the folder of sources, `kernels`. */
@@ -51,21 +56,28 @@ export function compileSteps(): CompileStep[] {
     sets.map(([name, flags]) => ({
       source,
       object: `${path.basename(source, '.cc')}-${name}.o`,
-      flags: [...COMMON_FLAGS, '-fno-exceptions', '-fno-rtti', ...flags, `-DSTOA_ISA=${name}`],
+      flags: [
+        ...COMMON_FLAGS,
+        '-fno-exceptions',
+        '-fno-rtti',
+        ...flags,
+        `-DSTOA_ISA=${name}`,
+        ...userFlags(),
+      ],
     })),
   );
   const rest = [...sourcesIn('cpp/engine'), ...sourcesIn('binding')].map((source) => ({
     source,
     object: `${path.basename(source, '.cc')}.o`,
-    flags: [...COMMON_FLAGS, `-DNAPI_VERSION=${NAPI_VERSION}`, '-DNODE_GYP_MODULE_NAME=stoa'],
+    flags: [...COMMON_FLAGS, `-DNAPI_VERSION=${NAPI_VERSION}`, ...userFlags()],
   }));
   return [...kernels, ...rest];
 }
 
 /** Flags that make a loadable module of objects. */
 export function linkFlags(): string[] {
-  if (process.platform === 'darwin') return ['-bundle', '-undefined', 'dynamic_lookup'];
-  return ['-shared', '-pthread', '-Wl,--no-undefined-version'];
+  const module = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
+  return [...module, '-pthread', ...userFlags()];
 }
 
 /** Names a build: the same sources, flags, platform and architecture give the same name. */

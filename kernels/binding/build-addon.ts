@@ -6,6 +6,7 @@ import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { DeviceError, messageOf } from '../../common/errors.js';
 import { builtEntry } from '../../common/package-root.js';
@@ -58,12 +59,14 @@ export function missingCompiler(): { reason: string; remedy: string } {
  * Builds the addon into a folder of builds, unless a good one of the same sources and compiler is there.
  *
  * @param say told what is done, before it is done.
+ * @param checkEnvironment of the process that tries what was built: a sanitizer has to be loaded before all else.
  * @throws {DeviceError} `STOA_DEVICE`: the compiler fails, or what it made does not work.
  */
 export async function buildAddon(
   folder: string,
   compiler: Compiler,
   say: (text: string) => void,
+  checkEnvironment: NodeJS.ProcessEnv = process.env,
 ): Promise<{ file: string; isNew: boolean }> {
   const found = findAddon(folder);
   if (found.state === 'intact' && found.facts.compiler === compiler.version) {
@@ -76,7 +79,7 @@ export async function buildAddon(
       compiler.version,
       async (target) => {
         await compile(compiler, target);
-        await checkAddon(target);
+        await checkAddon(target, checkEnvironment);
       },
       (facts) => facts.compiler !== compiler.version,
     );
@@ -119,10 +122,10 @@ async function callCompiler({ command }: Compiler, rest: string[]): Promise<void
 }
 
 /** Loads an addon and computes with it in a process of its own: what crashes there crashes nobody. */
-export async function checkAddon(file: string): Promise<void> {
+async function checkAddon(file: string, env: NodeJS.ProcessEnv): Promise<void> {
   const entry = builtEntry('kernels/binding/check-addon.js');
   try {
-    await run(process.execPath, [entry.pathname, file], { timeout: CHECK_TIMEOUT_MS });
+    await run(process.execPath, [fileURLToPath(entry), file], { timeout: CHECK_TIMEOUT_MS, env });
   } catch (error) {
     const { signal } = error as { signal?: string };
     const why = signal ? `it ended by ${signal}` : lastLine(error);

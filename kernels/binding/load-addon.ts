@@ -3,8 +3,8 @@
 import { createRequire } from 'node:module';
 import { DeviceError, messageOf } from '../../common/errors.js';
 import type { Addon } from './addon.js';
-import { cacheFolder, findAddon, repositoryFolder } from './addon-folder.js';
-import { buildAddon, checkAddon, findCompiler, missingCompiler } from './build-addon.js';
+import { cacheFolder, findAddon, removeAddon, repositoryFolder } from './addon-folder.js';
+import { buildAddon, findCompiler, missingCompiler } from './build-addon.js';
 
 export type LoadedAddon =
   | { readonly ok: true; readonly addon: Addon; readonly file: string }
@@ -14,26 +14,30 @@ let loaded: Promise<LoadedAddon> | undefined;
 
 /** Loads the addon once for this thread of JavaScript; building it takes about half a minute, and is said on stderr. */
 export function loadAddon(): Promise<LoadedAddon> {
-  loaded ??= load();
+  loaded ??= loadAddonFrom([repositoryFolder, cacheFolder()]);
   return loaded;
 }
 
-async function load(): Promise<LoadedAddon> {
-  for (const folder of [repositoryFolder, cacheFolder()]) {
+/**
+ * Loads the first build that is whole and works; where there is none, builds it into the last of the folders.
+ * One that is damaged, or made for another machine, gives way to the new one.
+ */
+export async function loadAddonFrom(folders: readonly string[]): Promise<LoadedAddon> {
+  for (const folder of folders) {
     const found = findAddon(folder);
     if (found.state !== 'intact') continue;
     const addon = open(found.file);
     if (addon !== undefined) return { ok: true, addon, file: found.file };
   }
-  return buildAndOpen();
+  return buildAndOpen(folders.at(-1)!);
 }
 
-async function buildAndOpen(): Promise<LoadedAddon> {
+async function buildAndOpen(folder: string): Promise<LoadedAddon> {
   const compiler = findCompiler();
   if (compiler === undefined) return { ok: false, ...missingCompiler() };
   try {
-    const { file } = await buildAddon(cacheFolder(), compiler, (text) => console.error(`stoa: ${text}`));
-    await checkAddon(file);
+    await removeAddon(folder);
+    const { file } = await buildAddon(folder, compiler, (text) => console.error(`stoa: ${text}`));
     const addon = open(file);
     if (addon !== undefined) return { ok: true, addon, file };
     return { ok: false, reason: `${file} cannot be loaded`, remedy: 'remove the file and try again' };

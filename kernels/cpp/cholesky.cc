@@ -66,10 +66,13 @@ static void gather(const SolveTask& task, int64_t start, int64_t end, int64_t ro
     const float* y = task.rotated + int64_t(task.idx[e]) * stride;
     const float w = weightOf(task, e);
     const Lanes root = spread(sqrtf(w));
-    const double target = exactWeightOf(task, e) + task.objective.targetShift;
+    const WideLanes target = spreadWide(exactWeightOf(task, e) + task.objective.targetShift);
     float* to = panel + (e - start) * stride;
-    for (int k = 0; k < stride; k += kLanes) store(to + k, multiply(root, load(y + k)));
-    for (int k = 0; k < stride; k++) right[k] += target * double(y[k]);
+    for (int k = 0; k < stride; k += kLanes) {
+      const Lanes v = load(y + k);
+      store(to + k, multiply(root, v));
+      storeWide(right + k, fmaWide(target, widen(v), loadWide(right + k)));
+    }
   }
 }
 

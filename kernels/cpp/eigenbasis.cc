@@ -149,14 +149,16 @@ int eigenbasis(const double* gram, int32_t factors, double* eigenvalues, double*
   double* beside = a + n * n;
   double* tau = beside + n;
   double* p = tau + n;
-  double size = 0;
-  for (int64_t i = 0; i < n * n; i++) {
-    a[i] = gram[i];
-    size = fabs(a[i]) > size ? fabs(a[i]) : size;
-  }
+  for (int64_t i = 0; i < n * n; i++) a[i] = gram[i];
   if (!tridiagonalise(a, n, eigenvalues, beside, tau, p, abort)) return 1;
   if (!accumulate(a, n, tau, basis, p, abort)) return 1;
-  const double tiny = 0x1p-60 * size;
+  double size = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const double most = fabs(eigenvalues[i]) + fabs(beside[i]);
+    size = most > size ? most : size;
+  }
+  // Against the whole matrix, not only the neighbours: where G is singular these are rounding errors themselves.
+  const double tiny = 0x1p-52 * size;
   for (int64_t l = 0; l < n; l++) {
     for (int iteration = 0;; iteration++) {
       if (isAborted(abort)) return 1;

@@ -49,22 +49,19 @@ void rotate(const float* in, int64_t rows, int32_t inStride, int32_t factors, co
   for (; r < rows; r++) rotateRows<1>(in + r * inStride, inStride, factors, w, stride, out + r * stride);
 }
 
-/** Rows and columns of a tile of f64 sums. */
-constexpr int kExactRows = kRegisters >= 32 ? 4 : 2;
+/** Rows of a tile of f64 sums. */
+constexpr int kExactRows = kRegisters >= 32 ? 8 : 2;
 
 template <int R>
 STOA_INLINE void rotateExactTile(const float* in, int inStride, int factors, const double* w, int stride, int c,
                                  float* out) {
-  double tile[R][kLanes] = {};
+  WideLanes tile[R];
+  for (int i = 0; i < R; i++) tile[i] = zeroWide();
   for (int k = 0; k < factors; k++) {
-    const double* wk = w + int64_t(k) * stride + c;
-    for (int i = 0; i < R; i++) {
-      const double factor = double(in[int64_t(i) * inStride + k]);
-      for (int j = 0; j < kLanes; j++) tile[i][j] = fused(factor, wk[j], tile[i][j]);
-    }
+    const WideLanes v = loadWide(w + int64_t(k) * stride + c);
+    for (int i = 0; i < R; i++) tile[i] = fmaWide(spreadWide(double(in[int64_t(i) * inStride + k])), v, tile[i]);
   }
-  for (int i = 0; i < R; i++)
-    for (int j = 0; j < kLanes; j++) out[int64_t(i) * stride + c + j] = float(tile[i][j]);
+  for (int i = 0; i < R; i++) store(out + int64_t(i) * stride + c, narrow(tile[i]));
 }
 
 void rotateExactly(const float* in, int64_t rows, int32_t inStride, int32_t factors, const double* w, int32_t stride,
