@@ -73,6 +73,47 @@ export class StreamWriter<Response> {
   }
 }
 
+/**
+ * Reads the messages of a call one by one, no faster than they are taken. The iterator that streams have of their own
+ * makes an error with a stack at the end of every call, which cost a tenth of what a small delivery costs.
+ */
+class MessageReader<Request> implements AsyncIterator<Request> {
+  readonly #call: ServerReadableStream<Request, unknown>;
+  #hasEnded = false;
+  #failure: Error | undefined;
+  #wake: () => void = () => {};
+
+  constructor(call: ServerReadableStream<Request, unknown>) {
+    this.#call = call;
+    call.on('readable', () => this.#wake());
+    call.on('end', () => {
+      this.#hasEnded = true;
+      this.#wake();
+    });
+    call.on('error', (error) => this.#fail(error));
+    call.on('close', () =>
+      this.#fail(new SystemError('STOA_UNREACHABLE', 'the sender of a stream has gone')),
+    );
+  }
+
+  async next(): Promise<IteratorResult<Request, undefined>> {
+    for (;;) {
+      const message = this.#call.read() as Request | null;
+      if (message !== null) return { done: false, value: message };
+      if (this.#hasEnded) return { done: true, value: undefined };
+      if (this.#failure !== undefined) throw this.#failure;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+}
+
 /** A handler that answers one request with a stream. */
 export function serverStream<Request, Response>(
   handler: (
@@ -107,7 +148,7 @@ export function clientStream<Request, Response>(
   ): Promise<void> => {
     let response: Response;
     try {
-      response = await handler(call[Symbol.asyncIterator](), call);
+      response = await handler(new MessageReader(call), call);
     } catch (error) {
       callback(toServiceError(error, log));
       return;

@@ -57,6 +57,8 @@ STOA_INLINE void addGroup(const T* const* y, const float* x, int nb, const float
   for (int b = 0; b < blocks; b++) {
     const Lanes xb = load(x + kLanes * b);
     for (int i = 0; i < 8; i++) d[i] = fma(load(y[i] + kLanes * b), xb, d[i]);
+    // Eight rows do not fit the registers: they are read again for the sum rather than spilled.
+    forget();
   }
   float s[8];
   const Quad low = sums(d[0], d[1], d[2], d[3]);
@@ -65,11 +67,13 @@ STOA_INLINE void addGroup(const T* const* y, const float* x, int nb, const float
     s[i] = mode == kResiduals ? c[i] - w[i] * low[i] : w[i] * low[i];
     s[4 + i] = mode == kResiduals ? c[4 + i] - w[4 + i] * high[i] : w[4 + i] * high[i];
   }
-  forget();
+  Lanes factor[8];
+  for (int i = 0; i < 8; i++) factor[i] = spread(s[i]);
   for (int b = 0; b < blocks; b++) {
     Lanes sum = part[b];
-    for (int i = 0; i < 8; i++) sum = fma(spread(s[i]), load(y[i] + kLanes * b), sum);
+    for (int i = 0; i < 8; i++) sum = fma(factor[i], load(y[i] + kLanes * b), sum);
     part[b] = sum;
+    forget();
   }
 }
 
@@ -79,7 +83,7 @@ static bool addEntries(const Entries& entries, const T* table, int stride, Mode 
                        Lanes* wide, const int32_t* abort) {
   const int nb = stride / kLanes;
   const int blocks = NB > 0 ? NB : nb;
-  const int rowBytes = stride * int(sizeof(T));
+  const int rowBytes = (NB > 0 ? NB * kLanes : stride) * int(sizeof(T));
   const bool isFar = mode == kResiduals || entries.count * rowBytes > kCachedBytes;
   float w[8];
   float c[8];
