@@ -90,7 +90,7 @@ describe('blocks', () => {
     });
     for (const { work } of blocks) {
       expect(work).toBeGreaterThan(0.7e9);
-      expect(work).toBeLessThan(1.4e9);
+      expect(work).toBeLessThan(1.51e9);
     }
   });
 
