@@ -116,12 +116,12 @@ describe('bsp', () => {
   });
 
   it('keeps its bits when a worker is killed in mid-run and another joins', async () => {
-    const expected = bitsOf((await train({ 'train.epochs': 12 })).model);
+    const expected = bitsOf((await train({ 'train.epochs': 30 })).model);
     const dir = runDir();
     const submitted = {
       dataset,
       runDir: dir,
-      settings: { ...settings, 'train.epochs': 12 },
+      settings: { ...settings, 'train.epochs': 30 },
       expectedWorkers: 2,
     };
     const runId = await cluster.submit(submitted);
