@@ -91,6 +91,11 @@ export interface BlockTask {
   readonly solver: SolverOptions;
   /** Compute `BlockResult.loss`. */
   readonly wantLoss: boolean;
+  /**
+   * Memory for the result's rows, [block.rows, K]: a device that can writes them there, and `BlockResult.rows` is this
+   * array. It is the device's until the call resolves; after a rejection it must not be used again.
+   */
+  readonly out?: Float32Array;
   readonly signal?: AbortSignal;
 }
 
@@ -141,16 +146,6 @@ export interface TopNResult {
   readonly scores: Float32Array;
 }
 
-/** Scores of given pairs: for each query its own list of item rows. */
-export interface ScoreTask {
-  /** Query rows Q, f32 [queries, K], row-major. */
-  readonly queries: Float32Array;
-  readonly items: FactorTable;
-  /** One row of item rows for each query; `cols` is the number of rows of `items`. Values are not read. */
-  readonly pairs: Csr;
-  readonly signal?: AbortSignal;
-}
-
 /**
  * A device that computes. Calls may overlap up to `capabilities.blocksInFlight`.
  *
@@ -167,8 +162,12 @@ export interface ComputeDevice {
   createTable(rows: number, factors: number): Promise<FactorTable>;
   /** Writes whole rows, `data.length / factors` of them, from `rowStart`. */
   write(table: FactorTable, rowStart: number, data: Float32Array): Promise<void>;
-  /** Reads rows `rowStart` (in) to `rowEnd` (out). */
-  read(table: FactorTable, rowStart: number, rowEnd: number): Promise<Float32Array>;
+  /**
+   * Reads rows `rowStart` (in) to `rowEnd` (out).
+   *
+   * @param into memory for them, [rowEnd − rowStart, K]: a device that can writes them there and answers this array.
+   */
+  read(table: FactorTable, rowStart: number, rowEnd: number, into?: Float32Array): Promise<Float32Array>;
   /** Solves the rows of one block, holding the other side fixed. */
   solveBlock(task: BlockTask): Promise<BlockResult>;
   topN(task: TopNTask): Promise<TopNResult>;

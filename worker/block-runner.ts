@@ -18,6 +18,7 @@ import { readsPrior } from '../models/ials/reads-prior.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
 import type { CoordinatorLink } from './coordinator-link.js';
 import { pushBlock } from './push-block.js';
+import { RowMemory } from './row-memory.js';
 import { openRunMirror, type RunMirror } from './run-mirror.js';
 import type { ShardCache } from './shard-cache.js';
 import { StepRunner } from './steps/step-runner.js';
@@ -51,6 +52,7 @@ export class BlockRunner {
   readonly #o: BlockRunnerOptions;
   readonly #solving: Slots;
   readonly #held = new Set<number>();
+  readonly #memory = new RowMemory();
   #scope: PhaseScope | undefined;
   #run: { runId: string; mirror: Promise<RunMirror> } | undefined;
   readonly #steps: StepRunner;
@@ -117,9 +119,11 @@ export class BlockRunner {
     const shard = await this.#o.shards.get(key, load);
     signal.throwIfAborted();
     const fixed = await run.tables[otherSide(side)].fixedAt(fixedClock, signal);
+    const length = (rowEnd - rowStart) * run.factors;
     const prior = needsPrior(run, side, priorClock)
-      ? await run.tables[side].rowsAt(rows, priorClock, signal)
+      ? await run.tables[side].rowsAt(rows, priorClock, this.#memory.take(length), signal)
       : undefined;
+    const out = this.#memory.take(length);
     const result = await this.#solving.hold(() => {
       signal.throwIfAborted();
       return this.#o.device.solveBlock({
@@ -130,9 +134,12 @@ export class BlockRunner {
         objective: run.objective,
         solver: run.solver,
         wantLoss: run.wantLoss,
+        out,
         signal,
       });
     });
+    if (prior !== undefined) this.#memory.give(prior);
+    if (result.rows !== out) this.#memory.give(out);
     await this.#deliver(lease, run, side, result, signal);
   }
 
@@ -150,7 +157,9 @@ export class BlockRunner {
     const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors, result, exchange };
     const disposition = await retryDamaged(() => pushBlock(link, pushed, signal));
     // Rows of a result that did not count may differ from those that did, on devices that are not bitwise equal.
-    if (disposition === 'DISPOSITION_ACCEPTED') await run.tables[side].keep(rowStart, result.rows, clock);
+    if (disposition !== 'DISPOSITION_ACCEPTED') return;
+    await run.tables[side].keep(rowStart, result.rows, clock);
+    this.#memory.give(result.rows);
   }
 
   async #report(lease: BlockLease__Output, error: unknown): Promise<void> {

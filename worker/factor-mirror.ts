@@ -63,11 +63,11 @@ export class FactorMirror {
     });
   }
 
-  /** Rows at a clock. Errors as `fixedAt`. */
-  rowsAt(rows: RowRange, clock: number, signal: AbortSignal): Promise<Float32Array> {
+  /** Rows at a clock, in `into` where the device can. Errors as `fixedAt`. */
+  rowsAt(rows: RowRange, clock: number, into: Float32Array, signal: AbortSignal): Promise<Float32Array> {
     return this.#inTurn(signal, async () => {
       await this.#pull(rows, clock, signal);
-      return this.#device.read(this.#table, rows.rowStart, rows.rowEnd);
+      return this.#device.read(this.#table, rows.rowStart, rows.rowEnd, into);
     });
   }
 

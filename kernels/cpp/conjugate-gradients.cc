@@ -4,7 +4,7 @@
 // s·G + λ̄I is the diagonal D̄ = s·Λ + λ̄: whitening costs K divisions, λ_row needs no approximation, and nothing of K × K
 // is touched for a step. λ̄ is the penalty of a row of 2^⌊log₂ n⌋ entries, as the reference has it.
 //
-// One pass over the row's entries takes eight at a time: their products with x, the coefficients, their sum. Sums of
+// One pass over the row's entries takes four at a time: their products with x, the coefficients, their sum. Sums of
 // 512 entries are added up before they meet the rest, so that errors grow with the number of such sums.
 
 #include "kernel-table.h"
@@ -20,7 +20,7 @@ constexpr int kRowsTogether = 32;
 /** Entries summed before they are added to the rest: part of the format of results. */
 constexpr int kChunk = 512;
 /** Entries between a prefetch and its use. */
-constexpr int kAhead = 16;
+constexpr int kAhead = 32;
 /** A row whose entries take more than this does not stay in the second cache from one pass to the next. */
 constexpr int64_t kCachedBytes = 384 * 1024;
 /** Steps end when the residual is this small a part of the start: below it f32 sees no change any more. */
@@ -46,83 +46,119 @@ struct Entries {
   float weight, target, shift;
 };
 
-enum Mode { kResiduals, kProducts };
+/** What a pass over the entries adds up: Σ ŷ (c − w ŷ·x), Σ ŷ w (ŷ·x), or Σ w (ŷ·x)² alone, without a vector. */
+enum Mode { kResiduals, kProducts, kCurvature };
 
-template <int NB, typename T>
-STOA_INLINE void addGroup(const T* const* y, const float* x, int nb, const float* w, const float* c, Mode mode,
-                          Lanes* part) {
+/** What is summed over the entries so far. */
+template <int NB>
+struct Sums {
+  Lanes held[NB > 0 ? NB : 1];
+  /** The vector, [stride / kLanes]: `held` where its length is known. */
+  Lanes* vector;
+  Four curvature;
+};
+
+/** Adds four entries. */
+template <int NB, Mode mode, typename T>
+STOA_INLINE void addGroup(const T* y0, const T* y1, const T* y2, const T* y3, const float* x, int nb, Four w, Four c,
+                          Sums<NB>& sums) {
   const int blocks = NB > 0 ? NB : nb;
-  Lanes d[8];
-  for (int i = 0; i < 8; i++) d[i] = zero();
+  // Four short rows fit the registers of AVX-512; others are read again for the sum rather than spilled.
+  constexpr bool isHeld = kRegisters >= 32 && NB > 0 && NB <= 4;
+  Lanes rows[isHeld ? 4 * NB : 1];
+  Lanes d0 = zero(), d1 = zero(), d2 = zero(), d3 = zero();
   for (int b = 0; b < blocks; b++) {
     const Lanes xb = load(x + kLanes * b);
-    for (int i = 0; i < 8; i++) d[i] = fma(load(y[i] + kLanes * b), xb, d[i]);
-    // Eight rows do not fit the registers: they are read again for the sum rather than spilled.
-    forget();
+    const Lanes r0 = load(y0 + kLanes * b), r1 = load(y1 + kLanes * b);
+    const Lanes r2 = load(y2 + kLanes * b), r3 = load(y3 + kLanes * b);
+    d0 = fma(r0, xb, d0);
+    d1 = fma(r1, xb, d1);
+    d2 = fma(r2, xb, d2);
+    d3 = fma(r3, xb, d3);
+    if (isHeld) {
+      rows[4 * b] = r0;
+      rows[4 * b + 1] = r1;
+      rows[4 * b + 2] = r2;
+      rows[4 * b + 3] = r3;
+    } else {
+      forget();
+    }
   }
-  float s[8];
-  const Quad low = sums(d[0], d[1], d[2], d[3]);
-  const Quad high = sums(d[4], d[5], d[6], d[7]);
-  for (int i = 0; i < 4; i++) {
-    s[i] = mode == kResiduals ? c[i] - w[i] * low[i] : w[i] * low[i];
-    s[4 + i] = mode == kResiduals ? c[4 + i] - w[4 + i] * high[i] : w[4 + i] * high[i];
+  const Four d = fourSums(d0, d1, d2, d3);
+  if (mode == kCurvature) {
+    sums.curvature = add(sums.curvature, multiply(w, multiply(d, d)));
+    return;
   }
-  Lanes factor[8];
-  for (int i = 0; i < 8; i++) factor[i] = spread(s[i]);
+  const Four f = mode == kResiduals ? subtract(c, multiply(w, d)) : multiply(w, d);
+  const Lanes f0 = spreadOf<0>(f), f1 = spreadOf<1>(f), f2 = spreadOf<2>(f), f3 = spreadOf<3>(f);
   for (int b = 0; b < blocks; b++) {
-    Lanes sum = part[b];
-    for (int i = 0; i < 8; i++) sum = fma(factor[i], load(y[i] + kLanes * b), sum);
-    part[b] = sum;
-    forget();
+    Lanes sum = sums.vector[b];
+    sum = fma(f0, isHeld ? rows[4 * b] : load(y0 + kLanes * b), sum);
+    sum = fma(f1, isHeld ? rows[4 * b + 1] : load(y1 + kLanes * b), sum);
+    sum = fma(f2, isHeld ? rows[4 * b + 2] : load(y2 + kLanes * b), sum);
+    sum = fma(f3, isHeld ? rows[4 * b + 3] : load(y3 + kLanes * b), sum);
+    sums.vector[b] = sum;
+    if (!isHeld) forget();
   }
 }
 
-/** total += Σ ŷ (c − w ŷ·x) (`kResiduals`) or Σ ŷ w (ŷ·x) (`kProducts`) over the entries. */
-template <int NB, typename T>
-static bool addEntries(const Entries& entries, const T* table, int stride, Mode mode, const float* x, float* total,
-                       Lanes* wide, const int32_t* abort) {
+/** total += the sum of `mode` over the entries: [stride] numbers, or one of `kCurvature`. */
+template <int NB, Mode mode, typename T>
+static bool addEntries(const Entries& entries, const T* table, int stride, const float* x, float* total, Lanes* wide,
+                       const int32_t* abort) {
   const int nb = stride / kLanes;
   const int blocks = NB > 0 ? NB : nb;
-  const int rowBytes = (NB > 0 ? NB * kLanes : stride) * int(sizeof(T));
+  const int64_t rowLength = NB > 0 ? NB * kLanes : stride;
+  const int rowBytes = int(rowLength * int64_t(sizeof(T)));
   const bool isFar = mode == kResiduals || entries.count * rowBytes > kCachedBytes;
-  float w[8];
-  float c[8];
-  for (int i = 0; i < 8; i++) {
-    w[i] = entries.weight;
-    c[i] = entries.target + entries.shift;
-  }
+  const int32_t* idx = entries.idx;
+  const Four weight = spreadFour(entries.weight);
+  const Four target = spreadFour(entries.target);
+  const Four shift = spreadFour(entries.shift);
+  Four w = weight;
+  Four c = add(target, shift);
   for (int64_t start = 0; start < entries.count; start += kChunk) {
     if (isAborted(abort)) return false;
     const int64_t end = entries.count < start + kChunk ? entries.count : start + kChunk;
-    Lanes held[NB > 0 ? NB : 1];
-    Lanes* part = NB > 0 ? held : wide;
-    for (int b = 0; b < blocks; b++) part[b] = zero();
-    for (int64_t e = start; e < end; e += 8) {
-      const T* y[8];
-      const int here = end - e < 8 ? int(end - e) : 8;
-      for (int i = 0; i < 8; i++) y[i] = table + int64_t(entries.idx[i < here ? e + i : end - 1]) * stride;
-      if (isFar && e + kAhead + 8 <= entries.left) {
-        for (int i = 0; i < 8; i++) prefetchRow(table + int64_t(entries.idx[e + kAhead + i]) * stride, rowBytes);
+    Sums<NB> sums;
+    sums.vector = NB > 0 ? sums.held : wide;
+    sums.curvature = spreadFour(0);
+    if (mode != kCurvature) {
+      for (int b = 0; b < blocks; b++) sums.vector[b] = zero();
+    }
+    int64_t e = start;
+    for (; e + 4 <= end; e += 4) {
+      if (isFar && e + kAhead + 4 <= entries.left) {
+        for (int i = 0; i < 4; i++) prefetchRow(table + idx[e + kAhead + i] * rowLength, rowBytes);
       }
       if (entries.values != nullptr) {
-        for (int i = 0; i < here; i++) {
-          w[i] = entries.weight * entries.values[e + i];
-          c[i] = entries.target * entries.values[e + i] + entries.shift;
-        }
+        const Four values = loadFour(entries.values + e);
+        w = multiply(weight, values);
+        if (mode == kResiduals) c = add(multiply(target, values), shift);
       }
-      if (here < 8) {
-        float wTail[8] = {};
-        float cTail[8] = {};
-        for (int i = 0; i < here; i++) {
-          wTail[i] = w[i];
-          cTail[i] = c[i];
-        }
-        addGroup<NB>(y, x, nb, wTail, cTail, mode, part);
-      } else {
-        addGroup<NB>(y, x, nb, w, c, mode, part);
-      }
+      addGroup<NB, mode>(table + idx[e] * rowLength, table + idx[e + 1] * rowLength, table + idx[e + 2] * rowLength,
+                         table + idx[e + 3] * rowLength, x, nb, w, c, sums);
     }
-    for (int b = 0; b < blocks; b++) store(total + kLanes * b, add(load(total + kLanes * b), part[b]));
+    if (e < end) {
+      // Rows of no weight fill up the last four.
+      float wTail[4] = {}, cTail[4] = {};
+      const T* y[4];
+      for (int i = 0; i < 4; i++) {
+        const int64_t at = e + i < end ? e + i : end - 1;
+        y[i] = table + idx[at] * rowLength;
+        if (e + i >= end) continue;
+        const float value = entries.values == nullptr ? 1 : entries.values[at];
+        wTail[i] = entries.weight * value;
+        cTail[i] = entries.target * value + entries.shift;
+      }
+      addGroup<NB, mode>(y[0], y[1], y[2], y[3], x, nb, loadFour(wTail), loadFour(cTail), sums);
+    }
+    if (mode == kCurvature) {
+      const Quad parts = quadOf(sums.curvature);
+      *total += (parts[0] + parts[2]) + (parts[1] + parts[3]);
+    } else {
+      for (int b = 0; b < blocks; b++) store(total + kLanes * b, add(load(total + kLanes * b), sums.vector[b]));
+    }
   }
   return true;
 }
@@ -209,7 +245,7 @@ static bool iterateFarOff(const SolveTask& task, const Entries& entries, const T
   const double enough = double(kResidualRatio) * (size + norm);
   for (int step = 0; step < task.steps && !(norm <= enough); step++) {
     __builtin_memset(v.product, 0, sizeof(float) * size_t(n));
-    if (!addEntries<NB>(entries, table, n, kProducts, v.direction, v.product, v.wide, task.abort)) return false;
+    if (!addEntries<NB, kProducts>(entries, table, n, v.direction, v.product, v.wide, task.abort)) return false;
     double curvature = 0;
     for (int k = 0; k < n; k++) {
       const double d = double(v.direction[k]);
@@ -234,12 +270,31 @@ static bool iterateFarOff(const SolveTask& task, const Entries& entries, const T
   return true;
 }
 
+/** The last step: nobody reads the residual any more, so that its length is all that is needed of the products. */
+template <int NB, typename T>
+static bool stepLast(const SolveTask& task, const Entries& entries, const T* table, const Vectors& v, float norm,
+                     float* x) {
+  const int n = task.stride;
+  float curvature = 0;
+  if (!addEntries<NB, kCurvature>(entries, table, n, v.direction, &curvature, v.wide, task.abort)) return false;
+  Lanes own = zero();
+  for (int k = 0; k < n; k += kLanes) {
+    const Lanes d = load(v.direction + k);
+    own = fma(multiply(load(v.diagonal + k), d), d, own);
+  }
+  curvature += sum(own);
+  if (curvature <= 0) return true;
+  const Lanes forward = spread(norm / curvature);
+  for (int k = 0; k < n; k += kLanes) store(x + k, fma(forward, load(v.direction + k), load(x + k)));
+  return true;
+}
+
 /** Improves x by at most `steps` steps; false when aborted. What is not finite stays so, and shows in x. */
 template <int NB, typename T>
 static bool iterate(const SolveTask& task, const Entries& entries, const T* table, Vectors& v, float* x) {
   const int n = task.stride;
   __builtin_memset(v.product, 0, sizeof(float) * size_t(n));
-  if (!addEntries<NB>(entries, table, n, kResiduals, x, v.product, v.wide, task.abort)) return false;
+  if (!addEntries<NB, kResiduals>(entries, table, n, x, v.product, v.wide, task.abort)) return false;
   float norm = 0;
   float size = 0;
   {
@@ -261,10 +316,11 @@ static bool iterate(const SolveTask& task, const Entries& entries, const T* tabl
   if (size > 0 && norm > kFarOff * size) return iterateFarOff<NB>(task, entries, table, v, x);
   const float enough = kResidualRatio * (size + norm);
   for (int step = 0; step < task.steps && !(norm <= enough); step++) {
+    if (step == task.steps - 1) return stepLast<NB>(task, entries, table, v, norm, x);
     for (int k = 0; k < n; k += kLanes) {
       store(v.product + k, multiply(load(v.diagonal + k), load(v.direction + k)));
     }
-    if (!addEntries<NB>(entries, table, n, kProducts, v.direction, v.product, v.wide, task.abort)) return false;
+    if (!addEntries<NB, kProducts>(entries, table, n, v.direction, v.product, v.wide, task.abort)) return false;
     const float curvature = dot(v.direction, v.product, n);
     if (curvature <= 0) break;
     const Lanes forward = spread(norm / curvature);

@@ -252,6 +252,59 @@ STOA_INLINE Quad sums(Lanes a, Lanes b, Lanes c, Lanes d) {
   return STOA_SHUFFLE(ab, cd, 0, 2, 4, 6) + STOA_SHUFFLE(ab, cd, 1, 3, 5, 7);
 }
 
+/**
+ * A number for each of four rows. AVX-512 keeps them in one wide register, each four times: from the sums to the factor
+ * of a whole vector they then never leave the registers.
+ */
+#if defined(__AVX512F__)
+typedef Lanes Four;
+STOA_INLINE Four spreadFour(float x) { return spread(x); }
+STOA_INLINE Four loadFour(const float* p) {
+  const __m512i own = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  return {_mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(p)), own)};
+}
+STOA_INLINE Four fourSums(Lanes a, Lanes b, Lanes c, Lanes d) {
+  // Lanes i and i + 8, then i and i + 4, of two and then of all four at once.
+  const __m512 ab =
+      _mm512_add_ps(_mm512_castpd_ps(_mm512_shuffle_f64x2(_mm512_castps_pd(a.v), _mm512_castps_pd(b.v), 0x44)),
+                    _mm512_castpd_ps(_mm512_shuffle_f64x2(_mm512_castps_pd(a.v), _mm512_castps_pd(b.v), 0xee)));
+  const __m512 cd =
+      _mm512_add_ps(_mm512_castpd_ps(_mm512_shuffle_f64x2(_mm512_castps_pd(c.v), _mm512_castps_pd(d.v), 0x44)),
+                    _mm512_castpd_ps(_mm512_shuffle_f64x2(_mm512_castps_pd(c.v), _mm512_castps_pd(d.v), 0xee)));
+  __m512 all = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+  all = _mm512_add_ps(all, _mm512_permute_ps(all, 0x4e));
+  return {_mm512_add_ps(all, _mm512_permute_ps(all, 0xb1))};
+}
+/** The number of row R in every lane. */
+template <int R>
+STOA_INLINE Lanes spreadOf(Four a) {
+  return {_mm512_shuffle_f32x4(a.v, a.v, R * 0x55)};
+}
+STOA_INLINE Quad quadOf(Four a) {
+  const __m512i first = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 8, 4, 0);
+  return (Quad)_mm512_castps512_ps128(_mm512_permutexvar_ps(first, a.v));
+}
+#else
+struct Four {
+  Quad q;
+};
+STOA_INLINE Four spreadFour(float x) { return {Quad{x, x, x, x}}; }
+STOA_INLINE Four loadFour(const float* p) {
+  Four a;
+  __builtin_memcpy(&a.q, p, sizeof a.q);
+  return a;
+}
+STOA_INLINE Four fourSums(Lanes a, Lanes b, Lanes c, Lanes d) { return {sums(a, b, c, d)}; }
+template <int R>
+STOA_INLINE Lanes spreadOf(Four a) {
+  return spread(a.q[R]);
+}
+STOA_INLINE Quad quadOf(Four a) { return a.q; }
+STOA_INLINE Four add(Four a, Four b) { return {a.q + b.q}; }
+STOA_INLINE Four subtract(Four a, Four b) { return {a.q - b.q}; }
+STOA_INLINE Four multiply(Four a, Four b) { return {a.q * b.q}; }
+#endif
+
 /** Transposes a 4 × 4 tile: rows of `from` become columns of `to`. */
 STOA_INLINE void transposeTile(const float* from, int fromStride, float* to, int toStride) {
   Quad a, b, c, d;

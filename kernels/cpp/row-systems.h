@@ -85,7 +85,7 @@ static inline void writeZeros(const SolveTask& task, int64_t row) {
 }
 
 static inline void prefetchRow(const void* row, int bytes) {
-  for (int at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(row) + at);
+  for (int at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(row) + at, 0, 2);
 }
 
 }  // namespace STOA_ISA

@@ -101,7 +101,12 @@ class NativeDevice implements ComputeDevice {
     this.#calling(() => this.#addon.writeTable(this.#tableOf(table), { rowStart, count, data }));
   }
 
-  async read(table: FactorTable, rowStart: number, rowEnd: number): Promise<Float32Array> {
+  async read(
+    table: FactorTable,
+    rowStart: number,
+    rowEnd: number,
+    into?: Float32Array,
+  ): Promise<Float32Array> {
     const from = this.#tableOf(table);
     const isRange =
       Number.isInteger(rowStart) && Number.isInteger(rowEnd) && rowStart >= 0 && rowStart <= rowEnd;
@@ -113,7 +118,7 @@ class NativeDevice implements ComputeDevice {
       );
     }
     const count = rowEnd - rowStart;
-    const data = sharedFloat32(count * table.factors);
+    const data = roomFor(count * table.factors, into, 'into');
     this.#calling(() => this.#addon.readTable(from, { rowStart, count, data }));
     return data;
   }
@@ -122,7 +127,7 @@ class NativeDevice implements ComputeDevice {
     const { block, fixed, objective, solver, signal } = task;
     const table = this.#tableOf(fixed);
     checkColumns(block, 'block', fixed.rows);
-    const out = sharedFloat32(checkCount(block.rows, 'block.rows') * fixed.factors);
+    const out = roomFor(checkCount(block.rows, 'block.rows') * fixed.factors, task.out, 'out');
     const outGram = new Float64Array(new SharedArrayBuffer(packedGramLength(fixed.factors) * 8));
     const isCg = solver.name === 'cg';
     const answer = await this.#run(signal, () =>
@@ -331,6 +336,16 @@ function rowEquation(objective: IalsObjective, fixedRows: number) {
 function held<T extends Float32Array | Float64Array | Int32Array | undefined>(array: T): T {
   const buffer = array?.buffer as { resizable?: boolean } | undefined;
   return buffer?.resizable === true ? (array!.slice() as T) : array;
+}
+
+function roomFor(length: number, given: Float32Array | undefined, what: string): Float32Array {
+  if (given === undefined || (given.buffer as { resizable?: boolean }).resizable)
+    return sharedFloat32(length);
+  if (given.length === length) return given;
+  throw new ShapeError(
+    'STOA_SHAPE',
+    `${what} has room for ${given.length} numbers where ${length} are needed`,
+  );
 }
 
 function checkCount(count: number, what: string): number {
