@@ -6,14 +6,14 @@ import type { SolverOptions } from '../../models/device.js';
 import { rowWork } from '../../models/ials/work.js';
 
 /**
- * 10 to 30 ms of a fast device, 0.5 to 1 s of a thread of the portable one: above it the tail of a phase waits, below
- * it the messages of a block, 1 ms of coordinator and worker together, weigh.
+ * 30 to 60 ms of a thread of a fast device, 2 to 3 s of one of the portable: above it the tail of a phase waits, below
+ * it the messages of a block, 2 to 5 ms of coordinator and worker together, weigh.
  */
-const BLOCK_WORK_MAX = 1e9;
+const BLOCK_WORK_MAX = 3e9;
 /** About 10 ms of the portable device; smaller blocks would take longer to travel than to solve. */
 const BLOCK_WORK_MIN = 1e7;
 /** Small data are cut this fine, so that a few workers with a few threads all have something to do. */
-const BLOCKS_MIN = 16;
+const BLOCKS_MIN = 12;
 /** One result is held in memory while it travels: both bounds keep it to a few messages of a stream. */
 const BLOCK_ROWS_MAX = 16_384;
 const BLOCK_BYTES_MAX = 4 * 1024 * 1024;

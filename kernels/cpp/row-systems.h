@@ -51,11 +51,15 @@ static bool checkRow(const SolveTask& task, int64_t row, RowFailure* failure) {
   }
   if (task.values == nullptr) return true;
   const float scale = float(task.objective.weightScale);
+  // As unsigned integers, the bits of what is negative or not finite are above those of all other numbers.
+  uint32_t most = 0;
   for (int64_t e = from; e < to; e++) {
     const float w = scale * task.values[e];
-    isGood &= w >= 0 && w <= 3.402823466e38f;
+    uint32_t bits;
+    __builtin_memcpy(&bits, &w, 4);
+    most = bits > most ? bits : most;
   }
-  if (isGood) return true;
+  if (most < 0x7f800000u) return true;
   for (int64_t e = from; e < to; e++) {
     const float w = scale * task.values[e];
     if (!(w >= 0 && w <= 3.402823466e38f)) return fail(failure, FailureKind::value, row, e);
