@@ -6,6 +6,7 @@ import { openDataset } from '../../datasets/dataset.js';
 import { type Csr, csrSlice, otherSide, type Side } from '../../models/csr.js';
 import type { ComputeDevice, FactorTable, IalsObjective, SolverOptions } from '../../models/device.js';
 import { addPackedGram, packedGramLength, packedGramOf, unpackGram } from '../../models/gram.js';
+import { RowMemory } from '../../worker/row-memory.js';
 
 export interface EpochsRequest {
   dataset: string;
@@ -37,10 +38,11 @@ export async function solveEpochs(request: EpochsRequest): Promise<number[]> {
   await device.write(sides.items.table, 0, items);
   sides.items.gram = packedGramOf(items, items.length / factors, factors);
   const seconds: number[] = [];
+  const memory = new RowMemory();
   for (let epoch = 0; epoch < request.epochs; epoch++) {
     const startMs = performance.now();
-    await solveSide('users', sides, request);
-    await solveSide('items', sides, request);
+    await solveSide('users', sides, request, memory);
+    await solveSide('items', sides, request, memory);
     seconds.push((performance.now() - startMs) / 1000);
   }
   for (const side of Object.values(sides)) side.table.dispose();
@@ -65,6 +67,7 @@ async function solveSide(
   side: Side,
   sides: Record<Side, SideState>,
   { device, factors, objective, solver }: EpochsRequest,
+  memory: RowMemory,
 ): Promise<void> {
   const { blocks, table, clock } = sides[side];
   const fixed = sides[otherSide(side)];
@@ -76,10 +79,15 @@ async function solveSide(
       const at = next++;
       const { plan, csr } = blocks[at]!;
       const needsPrior = solver.name !== 'cholesky' && (side === 'items' || clock > 0);
-      const prior = needsPrior ? await device.read(table, plan.rowStart, plan.rowEnd) : undefined;
-      const task = { block: csr, fixed: fixed.table, gram, prior, objective, solver, wantLoss: false };
+      const length = csr.rows * factors;
+      const prior = needsPrior
+        ? await device.read(table, plan.rowStart, plan.rowEnd, memory.take(length))
+        : undefined;
+      const out = memory.take(length);
+      const task = { block: csr, fixed: fixed.table, gram, prior, objective, solver, wantLoss: false, out };
       const result = await device.solveBlock(task);
       await device.write(table, plan.rowStart, result.rows);
+      for (const used of new Set([prior, out, result.rows])) if (used !== undefined) memory.give(used);
       grams[at] = result.gram;
     }
   };

@@ -274,7 +274,7 @@ static bool iterateFarOff(const SolveTask& task, const Entries& entries, const T
 template <int NB, typename T>
 static bool stepLast(const SolveTask& task, const Entries& entries, const T* table, const Vectors& v, float norm,
                      float* x) {
-  const int n = task.stride;
+  const int n = NB > 0 ? NB * kLanes : task.stride;
   float curvature = 0;
   if (!addEntries<NB, kCurvature>(entries, table, n, v.direction, &curvature, v.wide, task.abort)) return false;
   Lanes own = zero();
@@ -292,7 +292,7 @@ static bool stepLast(const SolveTask& task, const Entries& entries, const T* tab
 /** Improves x by at most `steps` steps; false when aborted. What is not finite stays so, and shows in x. */
 template <int NB, typename T>
 static bool iterate(const SolveTask& task, const Entries& entries, const T* table, Vectors& v, float* x) {
-  const int n = task.stride;
+  const int n = NB > 0 ? NB * kLanes : task.stride;
   __builtin_memset(v.product, 0, sizeof(float) * size_t(n));
   if (!addEntries<NB, kResiduals>(entries, table, n, x, v.product, v.wide, task.abort)) return false;
   float norm = 0;

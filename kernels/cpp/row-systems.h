@@ -43,9 +43,9 @@ static bool checkRow(const SolveTask& task, int64_t row, RowFailure* failure) {
   const int64_t from = task.ptr[row];
   const int64_t to = task.ptr[row + 1];
   const uint32_t limit = uint32_t(task.fixedRows);
-  bool isGood = true;
-  for (int64_t e = from; e < to; e++) isGood &= uint32_t(task.idx[e]) < limit;
-  if (!isGood) {
+  uint32_t last = 0;
+  for (int64_t e = from; e < to; e++) last = uint32_t(task.idx[e]) > last ? uint32_t(task.idx[e]) : last;
+  if (from < to && last >= limit) {
     for (int64_t e = from; e < to; e++)
       if (uint32_t(task.idx[e]) >= limit) return fail(failure, FailureKind::column, row, e);
   }

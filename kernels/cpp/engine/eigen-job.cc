@@ -13,15 +13,19 @@ namespace stoa {
 namespace {
 
 constexpr int64_t kRowsOfUnit = 2048;
-/** f16 reaches to 65504: the greatest factor comes to lie between 2^13 and 2^14, so that nothing overflows. */
+/** Rows of a unit turned before they are made half. */
+constexpr int64_t kPart = 64;
+/** f16 reaches to 65504: the bound of all factors comes to lie between 2^13 and 2^14, so that nothing overflows. */
 constexpr int32_t kHalfExponent = 14;
 /** Beyond this scale the products of scaled weights would leave the range of f32. */
 constexpr int32_t kHalfShiftMax = 40;
 
 class EigenJob : public Job {
  public:
-  EigenJob(std::shared_ptr<FactorRows> table, const KernelTable* kernels, std::shared_ptr<EigenRows> rows)
-      : table_(std::move(table)), kernels_(kernels), rows_(std::move(rows)) {}
+  /** @param spare memory for the rows, or null. */
+  EigenJob(std::shared_ptr<FactorRows> table, const KernelTable* kernels, std::shared_ptr<EigenRows> rows,
+           std::shared_ptr<Pages> spare)
+      : table_(std::move(table)), kernels_(kernels), rows_(std::move(rows)), spare_(std::move(spare)) {}
 
   int64_t begin(int stage) override {
     const int64_t units = (table_->rows + kRowsOfUnit - 1) / kRowsOfUnit;
@@ -43,29 +47,20 @@ class EigenJob : public Job {
     const int64_t count = std::min(kRowsOfUnit, table_->rows - first);
     const int32_t stride = table_->stride;
     const float* from = table_->data() + first * stride;
-    if (stage == 1 ? !rows_->isHalf : rows_->half == nullptr) {
+    if (stage == 1 && rows_->isHalf) return findGreatest(from, count, size_t(unit));
+    if (!rows_->isHalf || rows_->half == nullptr) {
       kernels_->rotateExactly(from, count, stride, table_->factors, exact_.data(), stride,
-                       static_cast<float*>(rows_->full->data()) + first * stride);
+                              static_cast<float*>(rows_->full->data()) + first * stride);
       return;
     }
-    // Half precision is made from rows turned a second time rather than kept: the f32 copy would cost twice its size.
-    constexpr int64_t kPart = 64;
     float* turned = static_cast<float*>(reserveScratch(&scratch, size_t(kPart) * size_t(stride) * sizeof(float)));
     if (turned == nullptr) return fail({FailureKind::memory, first, -1});
-    float most = 0;
     for (int64_t r = 0; r < count; r += kPart) {
       const int64_t here = std::min(kPart, count - r);
       kernels_->rotateExactly(from + r * stride, here, stride, table_->factors, exact_.data(), stride, turned);
-      if (stage == 1) {
-        const float part = kernels_->greatest(turned, here * stride);
-        // A row that is not finite is its readers' failure, not the table's.
-        if (part - part == 0) most = std::max(most, part);
-      } else {
-        kernels_->toHalf(turned, here * stride, rows_->halfShift,
-                         static_cast<uint16_t*>(rows_->half->data()) + (first + r) * stride);
-      }
+      kernels_->toHalf(turned, here * stride, rows_->halfShift,
+                       static_cast<uint16_t*>(rows_->half->data()) + (first + r) * stride);
     }
-    if (stage == 1) greatest_[size_t(unit)] = most;
   }
 
  private:
@@ -97,19 +92,31 @@ class EigenJob : public Job {
           rows_->basis[size_t(c) * size_t(stride) + size_t(r)] = v;
         }
       const size_t count = size_t(table_->rows) * size_t(stride);
-      if (rows_->isHalf) {
-        rows_->half.reset(new Pages(count * sizeof(uint16_t)));
-      } else {
-        rows_->full.reset(new Pages(count * sizeof(float)));
-      }
+      std::shared_ptr<Pages>& made = rows_->isHalf ? rows_->half : rows_->full;
+      const size_t bytes = count * (rows_->isHalf ? sizeof(uint16_t) : sizeof(float));
+      made = spare_ != nullptr && spare_->holds(bytes) ? std::move(spare_) : std::make_shared<Pages>(bytes);
+      spare_.reset();
     } catch (const std::bad_alloc&) {
       fail({FailureKind::memory, 0, -1});
     }
   }
 
+  /** The greatest magnitude among a unit's rows as they are: turned, none grows beyond √K of it. */
+  void findGreatest(const float* from, int64_t count, size_t unit) {
+    const int32_t stride = table_->stride;
+    float most = 0;
+    for (int64_t r = 0; r < count; r += kPart) {
+      const float part = kernels_->greatest(from + r * stride, std::min(kPart, count - r) * stride);
+      // A row that is not finite is its readers' failure, not the table's.
+      if (part - part == 0) most = std::max(most, part);
+    }
+    greatest_[unit] = most;
+  }
+
   /** The scale of the f16 copy; a table that no scale fits is kept in f32 instead. */
   void chooseShift() {
-    const float most = greatest_.empty() ? 0 : *std::max_element(greatest_.begin(), greatest_.end());
+    const float found = greatest_.empty() ? 0 : *std::max_element(greatest_.begin(), greatest_.end());
+    const double most = double(found) * std::sqrt(double(table_->factors));
     int exponent = 0;
     if (most > 0) frexp(most, &exponent);
     rows_->halfShift = most > 0 ? kHalfExponent - exponent : 0;
@@ -125,6 +132,7 @@ class EigenJob : public Job {
   std::shared_ptr<FactorRows> table_;
   const KernelTable* kernels_;
   std::shared_ptr<EigenRows> rows_;
+  std::shared_ptr<Pages> spare_;
   /** V, f64 [K, stride]. */
   std::vector<double> exact_;
   std::vector<float> greatest_;
@@ -142,7 +150,9 @@ Derived<EigenRows> eigenRowsOf(const std::shared_ptr<FactorRows>& table, const K
     auto rows = std::make_shared<EigenRows>();
     rows->gram.assign(gram, gram + square);
     rows->isHalf = isHalf;
-    kept = {rows, std::make_shared<EigenJob>(table, kernels, rows)};
+    kept = {};
+    kept = {rows, std::make_shared<EigenJob>(table, kernels, rows, std::move(table->spare))};
+    table->spare.reset();
   }
   return kept;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <atomic>
 #include <new>
 
 #if defined(__linux__) || defined(__APPLE__)
@@ -17,10 +18,14 @@ namespace {
 constexpr size_t kHugePage = size_t(2) << 20;
 }  // namespace
 
-Pages::Pages(size_t bytes) : bytes_(bytes == 0 ? 64 : (bytes + 63) & ~size_t(63)) {
+size_t Pages::sizeOf(size_t bytes) {
+  const size_t unit = bytes >= kHugePage ? kHugePage : 64;
+  return bytes == 0 ? unit : (bytes + unit - 1) & ~(unit - 1);
+}
+
+Pages::Pages(size_t bytes) : bytes_(sizeOf(bytes)) {
 #if defined(STOA_HAS_MMAP)
   if (bytes_ >= kHugePage) {
-    bytes_ = (bytes_ + kHugePage - 1) & ~(kHugePage - 1);
     // Room for an aligned start; what stands over goes back at once.
     char* raw = static_cast<char*>(
         mmap(nullptr, bytes_ + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -61,6 +66,12 @@ FactorRows::FactorRows(int64_t rowCount, int32_t factorCount)
       pages_(size_t(rowCount) * size_t(paddedLength(factorCount)) * sizeof(float)) {}
 
 void FactorRows::write(int64_t rowStart, int64_t count, const float* from) {
+  // The job that made them and the jobs that read them are gone when nobody else knows the one or the other.
+  if (eigenRows.job.use_count() == 1 && eigenRows.value.use_count() == 2) {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const EigenRows& made = *eigenRows.value;
+    spare = made.half != nullptr ? made.half : made.full;
+  }
   eigenRows = {};
   normOrder = {};
   float* to = data() + rowStart * stride;

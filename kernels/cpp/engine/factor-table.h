@@ -23,8 +23,11 @@ class Pages {
 
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  /** Whether memory for so many bytes would be of this very size. */
+  bool holds(size_t bytes) const { return bytes_ == sizeOf(bytes); }
 
  private:
+  static size_t sizeOf(size_t bytes);
   void* data_ = nullptr;
   size_t bytes_ = 0;
 };
@@ -37,8 +40,8 @@ struct EigenRows {
   std::vector<float> basis;
   std::vector<float> transposed;
   /** One of the two is made. */
-  std::unique_ptr<Pages> full;
-  std::unique_ptr<Pages> half;
+  std::shared_ptr<Pages> full;
+  std::shared_ptr<Pages> half;
   int32_t halfShift = 0;
 };
 
@@ -76,6 +79,8 @@ class FactorRows {
   // Called by the thread that owns the device only.
   Derived<EigenRows> eigenRows;
   Derived<NormOrder> normOrder;
+  /** Of the rows in the eigenbasis before, once nobody reads them: new pages would be cleared at every phase. */
+  std::shared_ptr<Pages> spare;
 
  private:
   Pages pages_;
