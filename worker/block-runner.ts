@@ -51,7 +51,8 @@ class Superseded extends Error {}
 export class BlockRunner {
   readonly #o: BlockRunnerOptions;
   readonly #solving: Slots;
-  readonly #held = new Set<number>();
+  /** Leases whose blocks wait or are computed, and those whose results are on their way. */
+  readonly #leases = { unsolved: 0, delivering: 0 };
   readonly #memory = new RowMemory();
   #scope: PhaseScope | undefined;
   #run: { runId: string; mirror: Promise<RunMirror> } | undefined;
@@ -66,15 +67,16 @@ export class BlockRunner {
 
   /**
    * How many more leases to ask for: what the device computes at once, and as many waiting behind. 0 until half of them
-   * are done with, so that one request brings several.
+   * are solved, so that one request brings several, and while as many are still on their way to the coordinator.
    */
   get room(): number {
     const { blocksInFlight } = this.#o.device.capabilities;
-    const room = 2 * blocksInFlight - this.#held.size;
-    return room >= Math.ceil(blocksInFlight / 2) ? room : 0;
+    const room = 2 * blocksInFlight - this.#leases.unsolved;
+    const isBehind = this.#leases.delivering > 2 * blocksInFlight;
+    return room >= Math.ceil(blocksInFlight / 2) && !isBehind ? room : 0;
   }
 
-  /** Resolves when a lease is done with. */
+  /** Resolves when there may be more room. */
   freed(): Promise<void> {
     return new Promise((resolve) => {
       this.#freed = resolve;
@@ -84,15 +86,25 @@ export class BlockRunner {
   /** Takes up a lease. Its outcome, good or bad, goes to the coordinator. */
   async take(lease: BlockLease__Output): Promise<void> {
     const scope = this.#scopeOf(lease);
-    this.#held.add(lease.leaseId);
     const signal = AbortSignal.any([scope.abort.signal, this.#o.signal]);
     try {
-      if (lease.stepEnd > 0) await this.#solving.hold(() => this.#steps.solve(lease, signal));
-      else await this.#solve(lease, signal);
+      const deliver = await this.#counted('unsolved', async () => {
+        if (lease.stepEnd === 0) return this.#solve(lease, signal);
+        await this.#solving.hold(() => this.#steps.solve(lease, signal));
+        return undefined;
+      });
+      if (deliver !== undefined) await this.#counted('delivering', deliver);
     } catch (error) {
       if (!signal.aborted) await this.#report(lease, error);
+    }
+  }
+
+  async #counted<T>(what: 'unsolved' | 'delivering', task: () => Promise<T>): Promise<T> {
+    this.#leases[what]++;
+    try {
+      return await task();
     } finally {
-      this.#held.delete(lease.leaseId);
+      this.#leases[what]--;
       this.#freed?.();
     }
   }
@@ -108,7 +120,8 @@ export class BlockRunner {
     this.#run = undefined;
   }
 
-  async #solve(lease: BlockLease__Output, signal: AbortSignal): Promise<void> {
+  /** @returns what delivers the block. */
+  async #solve(lease: BlockLease__Output, signal: AbortSignal): Promise<() => Promise<void>> {
     const { rowStart, rowEnd, fixedClock, priorClock } = lease;
     const side = sideOf(lease.side);
     const run = await this.#runOf(lease.runId);
@@ -140,7 +153,7 @@ export class BlockRunner {
     });
     if (prior !== undefined) this.#memory.give(prior);
     if (result.rows !== out) this.#memory.give(out);
-    await this.#deliver(lease, run, side, result, signal);
+    return () => this.#deliver(lease, run, side, result, signal);
   }
 
   async #deliver(
