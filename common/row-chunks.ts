@@ -7,7 +7,7 @@ import { assert, CorruptError, ShapeError } from './errors.js';
 assert(new Uint8Array(new Uint16Array([1]).buffer)[0] === 1, 'Stoa runs on little-endian machines');
 
 /** Most bytes of rows in one message: large enough for full speed, small enough that other calls get through. */
-export const CHUNK_BYTES_MAX = 512 * 1024;
+export const CHUNK_BYTES_MAX = 1 << 20;
 
 /** Most bytes of rows that one message says of an exchange file: a millisecond of copying and checking. */
 const EXCHANGE_BYTES_MAX = 4 << 20;

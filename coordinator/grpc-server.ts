@@ -21,8 +21,8 @@ import { CallGate } from './grpc-call-gate.js';
 const MESSAGE_BYTES_MAX = 4 << 20;
 /** Streams of one connection at once: a worker uses a dozen, a backend with a pool some hundred. */
 const STREAMS_MAX = 256;
-/** Bytes that may be in flight on one stream. The HTTP/2 default of 64 KB halves the throughput of row streams. */
-const WINDOW_BYTES = 1 << 20;
+/** Bytes that may be in flight on a connection. The HTTP/2 default of 64 KB halves the throughput of row streams. */
+const WINDOW_BYTES = 4 << 20;
 /** How long `close` lets calls finish. */
 const GRACE_MS = 10_000;
 /** How long connections have to take the end of their calls. */

@@ -10,7 +10,7 @@ import type {
 import { SystemError } from '../common/errors.js';
 import { type ErrorLog, toServiceError } from './grpc-errors.js';
 
-/** Messages on the way at once: with 512 KB chunks, 2 MiB a stream, twice what fills the window. */
+/** Messages on the way at once: with chunks of 1 MiB what fills the window. */
 const IN_FLIGHT_MAX = 4;
 /** A reader that takes nothing for this long is given up. */
 const STALL_MS_MAX = 30_000;

@@ -11,7 +11,7 @@ import { StreamWriter, serverStream } from '../../coordinator/grpc-streams.js';
 import type { ParametersServiceClient } from '../../proto/generated/stoa/parameters/v1/ParametersService.js';
 import type { PullRowsResponse } from '../../proto/generated/stoa/parameters/v1/PullRowsResponse.js';
 
-const CHUNK = Buffer.alloc(512 * 1024);
+const CHUNK = Buffer.alloc(1 << 20);
 const CHUNKS = 200;
 
 let server: GrpcServer;
