@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { builtEntry, packageRoot } from '../../common/package-root.js';
-import type { SolverName } from '../../models/device.js';
+import type { GatherPrecision, SolverName } from '../../models/device.js';
 import { peerVariables } from '../support/python-environment.js';
 import { runJson } from '../support/run-json.js';
 import type { KernelEpochs, KernelEpochsRequest } from './kernel-epochs.js';
@@ -37,6 +37,7 @@ export interface Bench {
   problem: Problem;
   python: string;
   device: string;
+  gather: GatherPrecision;
   /** Scratch folder. */
   folder: string;
 }
@@ -60,13 +61,18 @@ export function trainImplicit({ problem, python }: Bench, setting: Setting, out:
 }
 
 /** Trains with `stoa train`, one worker, as a user would; leaves its factors in `out`. */
-export function trainStoa({ problem, device, folder }: Bench, setting: Setting, out: string): Trained {
+export function trainStoa(
+  { problem, device, gather, folder }: Bench,
+  setting: Setting,
+  out: string,
+): Trained {
   const { factors, solver, threads, epochs } = setting;
   const settings = {
     ...problem.settings,
     'ials.factors': factors,
     'ials.solver': solver,
     'ials.cg_steps': CG_STEPS,
+    ...(solver === 'cg' ? { 'ials.gather': gather } : {}),
     'train.epochs': epochs,
   };
   const sets = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
@@ -81,14 +87,14 @@ export function trainStoa({ problem, device, folder }: Bench, setting: Setting, 
 }
 
 /** Trains with the device alone, without a coordinator. */
-export function trainKernels({ problem, device }: Bench, setting: Setting): KernelEpochs {
+export function trainKernels({ problem, device, gather }: Bench, setting: Setting): KernelEpochs {
   const { factors, solver, threads, epochs } = setting;
   const request: KernelEpochsRequest = {
     dataset: problem.data.train,
     device,
     threads,
     objective: problem.objective,
-    solver: { name: solver, cgSteps: CG_STEPS, block: factors },
+    solver: { name: solver, cgSteps: CG_STEPS, block: factors, gather },
     items: problem.items,
     factors,
     epochs,
