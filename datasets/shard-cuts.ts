@@ -3,7 +3,7 @@
 /** K at which work is estimated here: shards are cut before anyone has chosen factors. */
 const FACTORS_NOMINAL = 64;
 /** Fewer shards would leave workers idle. */
-const SHARDS_MIN = 4;
+const SHARDS_MIN = 8;
 /** A shard of this size is some ten megabytes: quick to send, and no less than a block of a fast device. */
 const SHARD_INTERACTIONS = 1_000_000;
 

@@ -134,7 +134,7 @@ export class BlockRunner {
     const fixed = await run.tables[otherSide(side)].fixedAt(fixedClock, signal);
     const length = (rowEnd - rowStart) * run.factors;
     const prior = needsPrior(run, side, priorClock)
-      ? await run.tables[side].rowsAt(rows, priorClock, this.#memory.take(length), signal)
+      ? await run.tables[side].rowsAt(rows, priorClock, signal, this.#memory.take(length))
       : undefined;
     const out = this.#memory.take(length);
     const result = await this.#solving.hold(() => {

@@ -64,7 +64,7 @@ export class FactorMirror {
   }
 
   /** Rows at a clock, in `into` where the device can. Errors as `fixedAt`. */
-  rowsAt(rows: RowRange, clock: number, into: Float32Array, signal: AbortSignal): Promise<Float32Array> {
+  rowsAt(rows: RowRange, clock: number, signal: AbortSignal, into?: Float32Array): Promise<Float32Array> {
     return this.#inTurn(signal, async () => {
       await this.#pull(rows, clock, signal);
       return this.#device.read(this.#table, rows.rowStart, rows.rowEnd, into);

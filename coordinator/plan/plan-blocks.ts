@@ -13,7 +13,7 @@ const BLOCK_WORK_MAX = 3e9;
 /** About 10 ms of the portable device; smaller blocks would take longer to travel than to solve. */
 const BLOCK_WORK_MIN = 1e7;
 /** Small data are cut this fine, so that a few workers with a few threads all have something to do. */
-const BLOCKS_MIN = 4;
+const BLOCKS_MIN = 12;
 /** One result is held in memory while it travels: both bounds keep it to a few messages of a stream. */
 const BLOCK_ROWS_MAX = 16_384;
 const BLOCK_BYTES_MAX = 4 * 1024 * 1024;

@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DeviceError, NumericError, ShapeError } from '../../common/errors.js';
+import { sharedFloat32 } from '../../common/shared-memory.js';
 import { csrSlice } from '../../models/csr.js';
 import type {
   BlockResult,
@@ -232,6 +233,18 @@ function describeExact(device: () => ComputeDevice, { distancesOf, problems }: S
     expect(result.loss).toEqual({ observed: 0, penalty: 0 });
   });
 
+  it('computes the same rows, whatever is in the memory that it was given for them', async () => {
+    const problem = buildProblem({ rows: 7, cols: 9, factors: 5, objective: defaultObjective, seed: 4 });
+    const own = await solve(device(), problem, cholesky);
+    const out = sharedFloat32(own.rows.length).fill(Number.NaN);
+    expect((await solve(device(), problem, cholesky, { out })).rows).toEqual(own.rows);
+    const table = await device().createTable(own.rows.length / 5, 5);
+    await device().write(table, 0, own.rows);
+    const into = sharedFloat32(3 * 5).fill(Number.NaN);
+    expect(await device().read(table, 2, 5, into)).toEqual(own.rows.slice(2 * 5, 5 * 5));
+    table.dispose();
+  });
+
   it('computes the loss only when asked to', async () => {
     const problem = buildProblem({ rows: 2, cols: 6, factors: 5, objective: defaultObjective, seed: 1 });
     expect((await solve(device(), problem, cholesky)).loss).toBeUndefined();
@@ -449,7 +462,7 @@ async function solve(
   device: ComputeDevice,
   problem: SolvedProblem,
   solver: SolverOptions,
-  options: Partial<Pick<BlockTask, 'wantLoss' | 'signal'>> = {},
+  options: Partial<Pick<BlockTask, 'wantLoss' | 'signal' | 'out'>> = {},
 ): Promise<BlockResult> {
   const { block, gram, prior, objective } = problem;
   const fixed = await device.createTable(problem.fixedRows, problem.factors);

@@ -50,6 +50,22 @@ describe.skipIf(!probe.ok)(`the native device${why}`, () => {
     ['ials++', { name: 'ials++', cgSteps: 1, block: 24 }],
   ];
 
+  it('writes rows into the memory that it is given, if they fit it exactly', async () => {
+    const device = await nativeDevice.open({ threads: 1 });
+    const problem = buildProblem({ rows: 6, cols: 9, factors: 5, objective: defaultObjective, seed: 3 });
+    const { block, gram, objective } = problem;
+    const fixed = await device.createTable(problem.fixedRows, problem.factors);
+    await device.write(fixed, 0, problem.fixed);
+    const solver: SolverOptions = { name: 'cholesky', cgSteps: 1, block: 1 };
+    const task = { block, fixed, gram, objective, solver, wantLoss: false };
+    const out = new Float32Array(block.rows * 5);
+    expect((await device.solveBlock({ ...task, out })).rows).toBe(out);
+    await expect(device.solveBlock({ ...task, out: out.subarray(1) })).rejects.toBeInstanceOf(ShapeError);
+    expect(await device.read(fixed, 2, 4, out.subarray(0, 10))).toEqual(problem.fixed.slice(10, 20));
+    await expect(device.read(fixed, 2, 4, out)).rejects.toBeInstanceOf(ShapeError);
+    await device.dispose();
+  });
+
   it.each(solvers)(
     'gives the same bits with every instruction set that fuses, and any threads, by %s',
     async (_, solver) => {

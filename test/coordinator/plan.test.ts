@@ -53,7 +53,7 @@ describe('blocks', () => {
           const counts = rowCounts.subarray(block.rowStart, block.rowEnd);
           expect(block.interactions).toBe(counts.reduce((sum, count) => sum + count, 0));
           const heaviest = Math.max(...counts.map((count) => rowWork(count, factors, CHOLESKY)));
-          if (rows > 1) expect(block.work).toBeLessThan(2 * 0.25e9 + 2 * heaviest);
+          if (rows > 1) expect(block.work).toBeLessThan(1.5 * 3e9 + 2 * heaviest);
           next = block.rowEnd;
         });
         expect(next).toBe(rowCounts.length);
@@ -79,7 +79,7 @@ describe('blocks', () => {
     ).toHaveLength(8);
   });
 
-  it('of large data have about a GFLOP each', () => {
+  it('of large data have some GFLOP each', () => {
     const rowCounts = new Int32Array(90_000).fill(70);
     const blocks = planBlocks({
       side: 'users',
@@ -89,8 +89,8 @@ describe('blocks', () => {
       solver: CHOLESKY,
     });
     for (const { work } of blocks) {
-      expect(work).toBeGreaterThan(0.7e9);
-      expect(work).toBeLessThan(1.51e9);
+      expect(work).toBeGreaterThan(1.5e9);
+      expect(work).toBeLessThan(4.51e9);
     }
   });
 
