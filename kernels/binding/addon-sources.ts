@@ -49,21 +49,25 @@ export interface CompileStep {
 /** Folder of the sources; they are part of the published package. */
 export const sourceFolder: string = path.join(packageRoot, 'kernels');
 
+/** The instruction sets that kernels are compiled for on an architecture, with the flags of each. */
+export function kernelSets(arch: string): Record<string, string[]> {
+  const sets = Object.entries(ISA_FLAGS[arch] ?? { baseline: [] });
+  return Object.fromEntries(
+    sets.map(([name, flags]) => [
+      name,
+      [...COMMON_FLAGS, '-fno-exceptions', '-fno-rtti', ...flags, `-DSTOA_ISA=${name}`],
+    ]),
+  );
+}
+
 /** Kernels are compiled for every instruction set of the architecture, the rest once. */
 export function compileSteps(): CompileStep[] {
-  const sets = Object.entries(ISA_FLAGS[process.arch] ?? { baseline: [] });
+  const sets = Object.entries(kernelSets(process.arch));
   const kernels = sourcesIn('cpp').flatMap((source) =>
     sets.map(([name, flags]) => ({
       source,
       object: `${path.basename(source, '.cc')}-${name}.o`,
-      flags: [
-        ...COMMON_FLAGS,
-        '-fno-exceptions',
-        '-fno-rtti',
-        ...flags,
-        `-DSTOA_ISA=${name}`,
-        ...userFlags(),
-      ],
+      flags: [...flags, ...userFlags()],
     })),
   );
   const rest = [...sourcesIn('cpp/engine'), ...sourcesIn('binding')].map((source) => ({
