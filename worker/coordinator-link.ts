@@ -23,6 +23,7 @@ const OPTIONS: ChannelOptions = {
   'grpc.enable_retries': 0,
   'grpc.enable_channelz': 0,
   // A coordinator that restarts is found again at once; without it grpc-js waits up to two minutes.
+  'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1000,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,

@@ -1,0 +1,191 @@
+// Kills a coordinator with SIGKILL at random instants, again and again, while workers train for it, and looks each time
+// at what the next one makes of what it finds.
+
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TrainingClient } from '../../client/index.js';
+import { createRandom } from '../../common/random.js';
+import { applyEntry, emptyState, type JournalState } from '../../coordinator/journal/journal-state.js';
+import { listTerms, readTerm } from '../../coordinator/journal/read-terms.js';
+import { readSafetensors } from '../../coordinator/registry/safetensors.js';
+import { freePort, ProcessCluster, type StoaChild } from './process-cluster.js';
+
+export interface KillOptions {
+  /** An empty folder to work in. */
+  folder: string;
+  /** Dataset folder. */
+  dataset: string;
+  /** Of every run: all must end with the same bytes. */
+  settings: Record<string, unknown>;
+  kills: number;
+  seed: number;
+  /** Longest life of a coordinator, from its start, milliseconds. */
+  lifeMsMax: number;
+  onKill?: (n: number, lifeMs: number) => void;
+}
+
+export interface KillReport {
+  kills: number;
+  /** Runs that were submitted and acknowledged, all of which ended with a model. */
+  runs: number;
+  /** SHA-256 of the item factors that they ended with: one, if all is well. */
+  models: string[];
+  /** Phases that the journal had when a coordinator was killed, over all kills. */
+  phases: number;
+  /** Kills in the middle of a write: there was a record, a checkpoint or a temporary file that was not finished. */
+  unfinished: number;
+  /** From the start of the process to its first answer, milliseconds. */
+  recoveryMs: number[];
+}
+
+/** @throws an Error that says which acknowledged thing was lost. */
+export async function killCoordinator(options: KillOptions): Promise<KillReport> {
+  const { folder, kills, seed, lifeMsMax, onKill } = options;
+  const random = createRandom(seed, 1);
+  const cluster = new ProcessCluster(folder);
+  const port = await freePort();
+  const client = new TrainingClient({ address: { host: '127.0.0.1', port }, deadlineMs: 30_000 });
+  const report: KillReport = { kills, runs: 0, models: [], phases: 0, unfinished: 0, recoveryMs: [] };
+  const acknowledged: string[] = [];
+  try {
+    let coordinator = cluster.coordinator(port);
+    for (const name of ['w1', 'w2']) cluster.worker(name, [port]);
+    const fingerprint = await patiently(() => client.uploadDataset(options.dataset));
+    const submit = async () => {
+      const settings = { isPatient: true, deadlineMs: 20_000 };
+      acknowledged.push(
+        await client.submitRun({ datasetFingerprint: fingerprint, config: options.settings }, settings),
+      );
+    };
+    await submit();
+    for (let n = 0; n < kills; n++) {
+      const lifeMs = random.next() * lifeMsMax;
+      await sleep(lifeMs);
+      coordinator.child.kill('SIGKILL');
+      await coordinator.ended;
+      onKill?.(n, lifeMs);
+      const before = await journalOf(cluster.stateDir, report);
+      for (const id of acknowledged)
+        if (!before.runs.has(id)) throw new Error(`run ${id} is not in the journal`);
+      coordinator = await startAgain(cluster, port, client, report, acknowledged[0]!);
+      await compare(client, before);
+      // There is always something to be disturbed at.
+      if (!(await hasUnfinished(client))) await submit();
+    }
+    for (const id of acknowledged) report.models.push(await modelOf(client, cluster.stateDir, id));
+    report.models = [...new Set(report.models)];
+    report.runs = acknowledged.length;
+    return report;
+  } finally {
+    client.close();
+    await cluster.close();
+  }
+}
+
+/** The bytes that the same run ends with when nobody disturbs it. */
+export async function undisturbed(
+  options: Pick<KillOptions, 'folder' | 'dataset' | 'settings'>,
+): Promise<string> {
+  const cluster = new ProcessCluster(options.folder);
+  const port = await freePort();
+  const client = new TrainingClient({ address: { host: '127.0.0.1', port } });
+  try {
+    cluster.coordinator(port);
+    cluster.worker('w1', [port]);
+    const datasetFingerprint = await patiently(() => client.uploadDataset(options.dataset));
+    const id = await client.submitRun({ datasetFingerprint, config: options.settings });
+    return await modelOf(client, cluster.stateDir, id);
+  } finally {
+    client.close();
+    await cluster.close();
+  }
+}
+
+async function startAgain(
+  cluster: ProcessCluster,
+  port: number,
+  client: TrainingClient,
+  report: KillReport,
+  runId: string,
+): Promise<StoaChild> {
+  const startMs = performance.now();
+  const coordinator = cluster.coordinator(port);
+  await client.getRun(runId, { isPatient: true, deadlineMs: 20_000 });
+  report.recoveryMs.push(Math.round(performance.now() - startMs));
+  return coordinator;
+}
+
+/** What the killed coordinator had acknowledged at most; its journal must be whole. */
+async function journalOf(stateDir: string, report: KillReport): Promise<JournalState> {
+  const journalDir = path.join(stateDir, 'journal');
+  const state = emptyState();
+  for (const term of (await listTerms(journalDir)).reverse()) {
+    const { entries, damage } = await readTerm(journalDir, term);
+    if (damage !== undefined) {
+      // Only a term that was cut off before its first record was complete may be unreadable.
+      if (entries.length > 0) throw new Error(`the journal is damaged after a kill: ${damage}`);
+      report.unfinished++;
+      continue;
+    }
+    for (const entry of entries) applyEntry(state, entry);
+    report.phases += entries.filter(({ kind }) => kind === 'phase').length;
+    return state;
+  }
+  return state;
+}
+
+/** A coordinator that was started again knows at least what the journal says. */
+async function compare(client: TrainingClient, before: JournalState): Promise<void> {
+  const runs = new Map((await client.listRuns()).map((run) => [run.runId, run]));
+  for (const [id, { record, phases }] of before.runs) {
+    const run = runs.get(id);
+    if (run === undefined) throw new Error(`run ${id} is gone`);
+    const hadEnded = record.state === 'succeeded';
+    if (hadEnded && run.state !== 'RUN_STATE_SUCCEEDED')
+      throw new Error(`run ${id} had succeeded: ${run.state}`);
+    if (run.state === 'RUN_STATE_FAILED') throw new Error(`run ${id} failed: ${run.error}`);
+    const epochs = Math.floor((phases.at(-1)?.next_phase ?? 0) / 2);
+    // A run that is being taken up shows its epochs once its tables are read.
+    if (run.phase !== '' && run.phase !== 'planning' && run.epochsDone < epochs) {
+      throw new Error(`run ${id} had ${epochs} epochs on disk, and has ${run.epochsDone}`);
+    }
+  }
+}
+
+async function hasUnfinished(client: TrainingClient): Promise<boolean> {
+  return (await client.listRuns()).some(
+    ({ state }) => state === 'RUN_STATE_QUEUED' || state === 'RUN_STATE_RUNNING',
+  );
+}
+
+async function modelOf(client: TrainingClient, stateDir: string, runId: string): Promise<string> {
+  for await (const { state, error } of client.watchRun(runId)) {
+    if (state === 'RUN_STATE_FAILED') throw new Error(`run ${runId} failed: ${error}`);
+  }
+  return itemsHash(path.join(stateDir, 'runs', runId));
+}
+
+/** SHA-256 of the item factors of a run. */
+export async function itemsHash(runDir: string): Promise<string> {
+  const file = path.join(runDir, 'model', 'factors.safetensors');
+  await readFile(path.join(runDir, 'result.json'));
+  const { data } = (await readSafetensors(file)).get('item_factors')!;
+  return createHash('sha256')
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest('hex');
+}
+
+/** Tries again until a process that was just started answers. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  const endMs = performance.now() + 20_000;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
+      await sleep(100);
+    }
+  }
+}
