@@ -9,8 +9,9 @@ import { TrainingClient } from '../../client/index.js';
 import { createRandom } from '../../common/random.js';
 import { applyEntry, emptyState, type JournalState } from '../../coordinator/journal/journal-state.js';
 import { listTerms, readTerm } from '../../coordinator/journal/read-terms.js';
+import { parseRunConfig, phasesPerEpoch } from '../../coordinator/plan/run-config.js';
 import { readSafetensors } from '../../coordinator/registry/safetensors.js';
-import { freePort, ProcessCluster, type StoaChild } from './process-cluster.js';
+import { freePort, ProcessCluster } from './process-cluster.js';
 
 export interface KillOptions {
   /** An empty folder to work in. */
@@ -37,8 +38,15 @@ export interface KillReport {
   /** Kills in the middle of a write: there was a record, a checkpoint or a temporary file that was not finished. */
   unfinished: number;
   /** From the start of the process to its first answer, milliseconds. */
-  recoveryMs: number[];
+  answeredMs: number[];
+  /** From the start of the process to the first block that a worker delivered to it, milliseconds. */
+  goingOnMs: number[];
 }
+
+/** One coordinator in so many is killed before it has answered anybody. */
+const EARLY_EACH = 4;
+/** More than it takes on a machine that others use too. */
+const GOING_ON_MS_MAX = 60_000;
 
 /** @throws an Error that says which acknowledged thing was lost. */
 export async function killCoordinator(options: KillOptions): Promise<KillReport> {
@@ -47,7 +55,8 @@ export async function killCoordinator(options: KillOptions): Promise<KillReport>
   const cluster = new ProcessCluster(folder);
   const port = await freePort();
   const client = new TrainingClient({ address: { host: '127.0.0.1', port }, deadlineMs: 30_000 });
-  const report: KillReport = { kills, runs: 0, models: [], phases: 0, unfinished: 0, recoveryMs: [] };
+  const counts = { kills, runs: 0, phases: 0, unfinished: 0 };
+  const report: KillReport = { ...counts, models: [], answeredMs: [], goingOnMs: [] };
   const acknowledged: string[] = [];
   try {
     let coordinator = cluster.coordinator(port);
@@ -60,20 +69,32 @@ export async function killCoordinator(options: KillOptions): Promise<KillReport>
       );
     };
     await submit();
-    for (let n = 0; n < kills; n++) {
-      const lifeMs = random.next() * lifeMsMax;
+    let lifeMs = random.next() * lifeMsMax;
+    for (let n = 1; n <= kills; n++) {
       await sleep(lifeMs);
-      coordinator.child.kill('SIGKILL');
-      await coordinator.ended;
+      await coordinator.kill();
       onKill?.(n, lifeMs);
       const before = await journalOf(cluster.stateDir, report);
       for (const id of acknowledged)
         if (!before.runs.has(id)) throw new Error(`run ${id} is not in the journal`);
-      coordinator = await startAgain(cluster, port, client, report, acknowledged[0]!);
+      const startMs = performance.now();
+      coordinator = cluster.coordinator(port);
+      if (n % EARLY_EACH === 0) {
+        // The next one is killed while it takes up what it finds.
+        lifeMs = random.next() * (report.answeredMs.at(-1) ?? lifeMsMax);
+        continue;
+      }
+      lifeMs = random.next() * lifeMsMax;
+      await client.getRun(acknowledged[0]!, { isPatient: true, deadlineMs: 20_000 });
+      report.answeredMs.push(Math.round(performance.now() - startMs));
       await compare(client, before);
       // There is always something to be disturbed at.
-      if (!(await hasUnfinished(client))) await submit();
+      const unfinished = await unfinishedRun(client);
+      if (unfinished === undefined) await submit();
+      else if (await isGoingOn(client, unfinished))
+        report.goingOnMs.push(Math.round(performance.now() - startMs));
     }
+    await client.getRun(acknowledged[0]!, { isPatient: true, deadlineMs: 20_000 });
     for (const id of acknowledged) report.models.push(await modelOf(client, cluster.stateDir, id));
     report.models = [...new Set(report.models)];
     report.runs = acknowledged.length;
@@ -103,18 +124,17 @@ export async function undisturbed(
   }
 }
 
-async function startAgain(
-  cluster: ProcessCluster,
-  port: number,
-  client: TrainingClient,
-  report: KillReport,
-  runId: string,
-): Promise<StoaChild> {
-  const startMs = performance.now();
-  const coordinator = cluster.coordinator(port);
-  await client.getRun(runId, { isPatient: true, deadlineMs: 20_000 });
-  report.recoveryMs.push(Math.round(performance.now() - startMs));
-  return coordinator;
+/** Resolves when workers have delivered to this coordinator; false when the run has ended before that was seen. */
+async function isGoingOn(client: TrainingClient, runId: string): Promise<boolean> {
+  let epochsFirst: number | undefined;
+  for (const endMs = performance.now() + GOING_ON_MS_MAX; performance.now() < endMs; await sleep(20)) {
+    const { state, phase, blocksDone, epochsDone } = await client.getRun(runId);
+    if (state === 'RUN_STATE_SUCCEEDED') return false;
+    if (phase !== 'users' && phase !== 'items') continue;
+    epochsFirst ??= epochsDone;
+    if (blocksDone > 0 || epochsDone > epochsFirst) return true;
+  }
+  throw new Error(`run ${runId} did not go on within ${GOING_ON_MS_MAX / 1000} s`);
 }
 
 /** What the killed coordinator had acknowledged at most; its journal must be whole. */
@@ -139,14 +159,14 @@ async function journalOf(stateDir: string, report: KillReport): Promise<JournalS
 /** A coordinator that was started again knows at least what the journal says. */
 async function compare(client: TrainingClient, before: JournalState): Promise<void> {
   const runs = new Map((await client.listRuns()).map((run) => [run.runId, run]));
-  for (const [id, { record, phases }] of before.runs) {
+  for (const [id, { record, phases, config }] of before.runs) {
     const run = runs.get(id);
     if (run === undefined) throw new Error(`run ${id} is gone`);
     const hadEnded = record.state === 'succeeded';
     if (hadEnded && run.state !== 'RUN_STATE_SUCCEEDED')
       throw new Error(`run ${id} had succeeded: ${run.state}`);
     if (run.state === 'RUN_STATE_FAILED') throw new Error(`run ${id} failed: ${run.error}`);
-    const epochs = Math.floor((phases.at(-1)?.next_phase ?? 0) / 2);
+    const epochs = Math.floor((phases.at(-1)?.next_phase ?? 0) / phasesPerEpoch(parseRunConfig(config)));
     // A run that is being taken up shows its epochs once its tables are read.
     if (run.phase !== '' && run.phase !== 'planning' && run.epochsDone < epochs) {
       throw new Error(`run ${id} had ${epochs} epochs on disk, and has ${run.epochsDone}`);
@@ -154,10 +174,10 @@ async function compare(client: TrainingClient, before: JournalState): Promise<vo
   }
 }
 
-async function hasUnfinished(client: TrainingClient): Promise<boolean> {
-  return (await client.listRuns()).some(
-    ({ state }) => state === 'RUN_STATE_QUEUED' || state === 'RUN_STATE_RUNNING',
-  );
+/** The run that is taken up first. */
+async function unfinishedRun(client: TrainingClient): Promise<string | undefined> {
+  const runs = await client.listRuns();
+  return runs.find(({ state }) => state === 'RUN_STATE_QUEUED' || state === 'RUN_STATE_RUNNING')?.runId;
 }
 
 async function modelOf(client: TrainingClient, stateDir: string, runId: string): Promise<string> {

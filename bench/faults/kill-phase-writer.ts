@@ -1,6 +1,7 @@
 // Kills a process that ends phases at random instants of its writes, and looks what is left of what it acknowledged.
 
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +14,6 @@ import { DiskGuard } from '../../coordinator/journal/disk-guard.js';
 import { applyEntry, emptyState, type JournalState } from '../../coordinator/journal/journal-state.js';
 import { listTerms, readTerm } from '../../coordinator/journal/read-terms.js';
 import { soleFence } from '../../coordinator/leader/fence.js';
-import { journalDirOf } from '../../coordinator/state-folder.js';
 import { Checkpoints } from '../../coordinator/training/checkpoints.js';
 import { RUN_ID, snapshotAt } from './made-up-phases.js';
 
@@ -21,61 +21,106 @@ export interface PhaseKillReport {
   kills: number;
   /** Phases that were acknowledged; every one was there after the kill. */
   acknowledged: number;
+  /** Blocks that were lent; no lease id came twice, and no block of an acknowledged phase was lent again. */
+  lent: number;
   /** Kills that left a phase on disk, or a part of one, that had not been acknowledged yet. */
   inTheMiddle: number;
+  /** From the start of a process to the first block that it lent, milliseconds, of each. */
+  goingOnMs: number[];
 }
 
-/** @throws an Error that says what was lost. */
+/** One in so many is killed before it has begun to work. */
+const EARLY_EACH = 4;
+
+/** @throws an Error that says what was lost, or given twice. */
 export async function killPhaseWriter(options: {
   folder: string;
   kills: number;
   seed: number;
-  /** Longest time from the first acknowledged phase to the kill. */
+  /** Longest time from the first line of a process to the kill. */
   lifeMsMax: number;
+  onKill?: (report: PhaseKillReport) => void;
 }): Promise<PhaseKillReport> {
-  const { folder, kills, seed, lifeMsMax } = options;
+  const { folder, kills, seed, lifeMsMax, onKill } = options;
   const random = createRandom(seed, 2);
-  const report: PhaseKillReport = { kills, acknowledged: 0, inTheMiddle: 0 };
+  const report: PhaseKillReport = { kills: 0, acknowledged: 0, lent: 0, inTheMiddle: 0, goingOnMs: [] };
+  const leases = new Set<string>();
   let last = 0;
-  for (let n = 0; n < kills; n++) {
-    const life = await oneLife(folder, random.next() * lifeMsMax);
-    if (life.resumed < last)
-      throw new Error(`phase ${last} was acknowledged, phase ${life.resumed} was resumed`);
-    report.acknowledged += life.acknowledged - life.resumed;
-    last = life.acknowledged;
+  while (report.kills < kills) {
+    // Most are killed in the middle of their work; some while they take up what is there.
+    const isEarly = report.kills % EARLY_EACH === EARLY_EACH - 1;
+    const startMs = report.goingOnMs.at(-1) ?? lifeMsMax;
+    const life = isEarly
+      ? { ofProcessMs: startMs * (0.5 + random.next() / 2) }
+      : { ofWorkMs: random.next() * lifeMsMax };
+    const { lines, goingOnMs } = await oneLife(folder, life);
+    const acknowledged = afterLife(lines, last, leases);
+    report.kills++;
+    report.acknowledged += acknowledged - last;
+    report.lent = leases.size;
+    if (goingOnMs !== undefined) report.goingOnMs.push(goingOnMs);
+    last = acknowledged;
     if ((await phasesOnDisk(folder)) > last) report.inTheMiddle++;
+    onKill?.(report);
   }
   return report;
 }
 
-async function oneLife(folder: string, lifeMs: number): Promise<{ resumed: number; acknowledged: number }> {
-  const writer = spawn(
-    process.execPath,
-    [fileURLToPath(builtEntry('bench/faults/phase-writer.js')), folder],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  const ended = new Promise<void>((resolve) => {
-    writer.on('close', () => resolve());
-  });
-  let resumed = -1;
-  let acknowledged = 0;
-  const lines = createInterface({ input: writer.stdout });
-  const isReady = new Promise<void>((resolve) => {
-    lines.on('line', (line) => {
-      const [word, number] = line.split(' ');
-      if (word === 'resumed') resumed = Number(number);
-      acknowledged = Number(number);
+/**
+ * The phase that is acknowledged after a life.
+ *
+ * @param last acknowledged before it, at least.
+ * @param leases ids that were given so far; those of this life are added.
+ */
+function afterLife(lines: readonly string[], last: number, leases: Set<string>): number {
+  let acknowledged = last;
+  for (const line of lines) {
+    const [word, first, phase] = line.split(' ') as [string, string, string];
+    if (word === 'lent') {
+      if (leases.has(first)) throw new Error(`lease ${first} was given twice`);
+      leases.add(first);
+      if (Number(phase) < acknowledged)
+        throw new Error(
+          `a block of phase ${phase} was lent after phase ${acknowledged} had been acknowledged`,
+        );
+      continue;
+    }
+    if (Number(first) < acknowledged)
+      throw new Error(`phase ${acknowledged} was acknowledged, then it ${word} phase ${first}`);
+    acknowledged = Number(first);
+  }
+  return acknowledged;
+}
+
+/**
+ * Starts a process and kills it, so long after its start or after its first line.
+ *
+ * @returns what it said, and after how long it lent the first block if it came to that.
+ */
+async function oneLife(
+  folder: string,
+  life: { ofProcessMs: number } | { ofWorkMs: number },
+): Promise<{ lines: string[]; goingOnMs?: number }> {
+  const startMs = performance.now();
+  const program = fileURLToPath(builtEntry('bench/faults/phase-writer.js'));
+  const writer = spawn(process.execPath, [program, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines: string[] = [];
+  let goingOnMs: number | undefined;
+  const reader = createInterface({ input: writer.stdout });
+  const ended = Promise.all([once(writer, 'close'), once(reader, 'close')]);
+  const isWorking = new Promise<void>((resolve) => {
+    reader.on('line', (line) => {
+      lines.push(line);
+      if (line.startsWith('lent')) goingOnMs ??= performance.now() - startMs;
       resolve();
     });
   });
-  await Promise.race([isReady, ended]);
-  await sleep(lifeMs);
+  if ('ofWorkMs' in life) await Promise.race([isWorking, ended]);
+  await sleep('ofWorkMs' in life ? life.ofWorkMs : life.ofProcessMs);
   writer.kill('SIGKILL');
   await ended;
-  if (resumed < 0) throw new Error('the phase writer ended before it had read what is on disk');
-  return { resumed, acknowledged };
+  if (writer.signalCode !== 'SIGKILL') throw new Error(`the phase writer ended by itself: ${lines.at(-1)}`);
+  return { lines, goingOnMs };
 }
 
 /** The phase that a reader goes on from: its tables must have the numbers of that phase. */
@@ -104,7 +149,7 @@ async function phasesOnDisk(folder: string): Promise<number> {
 }
 
 async function journalState(folder: string): Promise<JournalState> {
-  const journalDir = journalDirOf(folder);
+  const journalDir = path.join(folder, 'journal');
   const state = emptyState();
   for (const term of (await listTerms(journalDir)).reverse()) {
     const { entries, damage } = await readTerm(journalDir, term);
