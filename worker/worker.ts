@@ -15,7 +15,7 @@ import { ShardCache } from './shard-cache.js';
 
 /** First and longest pause between two tries to reach a coordinator. */
 const BACKOFF_MS_MIN = 100;
-const BACKOFF_MS_MAX = 1000;
+const BACKOFF_MS_MAX = 500;
 /** Longer than a coordinator takes to restart, with its machine. */
 const RECONNECT_MS = 10 * 60_000;
 /** A device that is lost more often than this will not stay. */

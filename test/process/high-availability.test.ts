@@ -19,8 +19,12 @@ import { temporaryFolder } from '../support/small-data.js';
 
 const { program, reason } = findEtcd();
 const TTL_SECONDS = 3;
-// Epochs of a tenth of a second or more: the run outlasts what is done to it.
-const settings = { 'ials.factors': 32, 'train.epochs': 100, 'ials.solver': 'cg' };
+// Runs that outlast what is done to them.
+const SETTINGS = {
+  ials: { 'ials.factors': 32, 'train.epochs': 60, 'ials.solver': 'cg' },
+  bpr: { model: 'bpr', 'bpr.factors': 16, 'train.epochs': 25, 'train.steps': 4 },
+};
+type Model = keyof typeof SETTINGS;
 
 interface Standing {
   port: number;
@@ -33,7 +37,7 @@ describe.skipIf(reason !== '')(
     let folder: string;
     let remove: () => Promise<void>;
     let dataset: string;
-    let expected: string;
+    const expected = {} as Record<Model, string>;
     let etcd: EtcdProcess;
     let cluster: ProcessCluster;
     let coordinators: Standing[];
@@ -45,7 +49,10 @@ describe.skipIf(reason !== '')(
       ({ folder, remove } = await temporaryFolder());
       dataset = path.join(folder, 'data');
       await writeInteractions(dataset, randomInteractions({ users: 2500, items: 400, perUser: 15 }));
-      expected = await undisturbed({ folder: path.join(folder, 'calm'), dataset, settings });
+      for (const model of ['ials', 'bpr'] as const) {
+        const calm = { folder: path.join(folder, `calm-${model}`), dataset, settings: SETTINGS[model] };
+        expected[model] = await undisturbed(calm);
+      }
     }, 120_000);
 
     afterAll(() => remove());
@@ -84,9 +91,9 @@ describe.skipIf(reason !== '')(
     }
 
     /** Submits a run and waits until it has some epochs. */
-    async function trainingRun(): Promise<string> {
+    async function trainingRun(model: Model = 'ials'): Promise<string> {
       const datasetFingerprint = await client.uploadDataset(dataset);
-      const runId = await client.submitRun({ datasetFingerprint, config: settings });
+      const runId = await client.submitRun({ datasetFingerprint, config: SETTINGS[model] });
       await until(runId, ({ epochsDone }) => epochsDone >= 5);
       return runId;
     }
@@ -132,23 +139,26 @@ describe.skipIf(reason !== '')(
       }
     }
 
-    it('have another lead within 5 s of the death of the leader, and the run ends with the same bytes', async () => {
-      const runId = await trainingRun();
-      const victim = await leader();
-      const epochs = (await client.getRun(runId)).epochsDone;
-      await victim.process.kill();
-      const killedMs = performance.now();
-      await client.getRun(runId, { isPatient: true });
-      const answeredMs = performance.now() - killedMs;
-      await until(runId, ({ epochsDone }) => epochsDone > epochs);
-      const goingOnMs = performance.now() - killedMs;
-      expect(answeredMs).toBeLessThan(5000);
-      // Workers have to come over, and the phases since the last checkpoint to be done again.
-      expect(goingOnMs).toBeLessThan(10_000);
-      expect(await modelOf(runId)).toBe(expected);
-      const terms = await listTerms(path.join(cluster.stateDir, 'journal'));
-      expect(terms).toEqual([1, 2]);
-    });
+    it.each(['ials', 'bpr'] as const)(
+      'have another lead within 5 s of the death of the leader, and a run of %s ends with the same bytes',
+      async (model) => {
+        const runId = await trainingRun(model);
+        const victim = await leader();
+        const epochs = (await client.getRun(runId)).epochsDone;
+        await victim.process.kill();
+        const killedMs = performance.now();
+        await client.getRun(runId, { isPatient: true });
+        const answeredMs = performance.now() - killedMs;
+        await until(runId, ({ epochsDone }) => epochsDone > epochs);
+        const goingOnMs = performance.now() - killedMs;
+        expect(answeredMs).toBeLessThan(5000);
+        // Workers have to come over, and the phases since the last checkpoint to be done again.
+        expect(goingOnMs).toBeLessThan(10_000);
+        expect(await modelOf(runId)).toBe(expected[model]);
+        const terms = await listTerms(path.join(cluster.stateDir, 'journal'));
+        expect(terms).toEqual([1, 2]);
+      },
+    );
 
     it('let a frozen leader that wakes up change nothing', async () => {
       const runId = await trainingRun();
@@ -165,7 +175,7 @@ describe.skipIf(reason !== '')(
       // Not by the client, which would go on to the leader that is named.
       await expect(submitAt(frozen.port)).rejects.toMatchObject({ code: 'STOA_NOT_LEADER' });
       await said(frozen.process, /leading no more/);
-      expect(await modelOf(runId)).toBe(expected);
+      expect(await modelOf(runId)).toBe(expected.ials);
       expect((await client.listRuns()).map((run) => run.runId)).toEqual([runId]);
       // Not one record of the old term counts that the new leader did not take over.
       const next = await readTerm(journalDir, 2);
@@ -185,7 +195,7 @@ describe.skipIf(reason !== '')(
       etcd.child.kill('SIGCONT');
       const { epochsDone } = await client.getRun(runId, { isPatient: true, deadlineMs: 30_000 });
       await until(runId, (run) => run.epochsDone > epochsDone);
-      expect(await modelOf(runId)).toBe(expected);
+      expect(await modelOf(runId)).toBe(expected.ials);
     });
 
     it('tell where the leader is, and hand over at once when the leader is asked to leave', async () => {
