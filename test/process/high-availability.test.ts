@@ -198,6 +198,18 @@ describe.skipIf(reason !== '')(
       expect(await modelOf(runId)).toBe(expected.ials);
     });
 
+    it('wait for an etcd that is gone, and lead in a later term when an empty one has taken its place', async () => {
+      const leading = await leader();
+      const standby = coordinators.find(({ port }) => port !== leading.port)!;
+      const port = Number(new URL(etcd.url).port);
+      await etcd.kill();
+      await said(leading.process, /leading no more/);
+      await said(standby.process, /etcd does not answer at .*waiting for it/);
+      etcd = await startEtcd(program, path.join(folder, `etcd-${count}-again`), port);
+      expect(await client.listRuns({ isPatient: true, deadlineMs: 30_000 })).toEqual([]);
+      expect(await listTerms(path.join(cluster.stateDir, 'journal'))).toEqual([1, 2]);
+    });
+
     it('tell where the leader is, and hand over at once when the leader is asked to leave', async () => {
       const leading = await leader();
       const standby = coordinators.find(({ port }) => port !== leading.port)!;
