@@ -104,8 +104,8 @@ async function synthesize(cluster: ProcessCluster, dir: string): Promise<string>
   const dataset = path.join(dir, 'data');
   const { users, items, interactions } = values;
   const size = ['--users', users, '--items', items, '--interactions', interactions, '--seed', '1'];
-  await cluster.stoa(['data', 'synthesize', ...size, '--out', csv]).ended;
-  await cluster.stoa(['data', 'import', csv, '--out', dataset]).ended;
+  await cluster.run(['data', 'synthesize', ...size, '--out', csv]);
+  await cluster.run(['data', 'import', csv, '--out', dataset]);
   return dataset;
 }
 

@@ -1,8 +1,11 @@
 // Kills what trains, as often as asked. Prints one JSON line for each kind of kill; where something that was
 // acknowledged is lost it says what, and exits 1.
-// Usage: npm run bench:faults -- [--kills N] [--coordinator-kills N] [--seed N] [--folder FOLDER]
+// Usage: npm run bench:faults -- [--kills N] [--coordinator-kills N] [--leader-kills N] [--seed N]
+//          [--folder FOLDER]
 //   --kills              of a process that does nothing but lend blocks and end phases, half a second each (default 300)
-//   --coordinator-kills  of a coordinator with two workers and a client, some seconds each (default 30)
+//   --coordinator-kills  of a coordinator with two workers and a client, some seconds each, twice (default 30)
+//   --leader-kills       of the leader of two coordinators over a real etcd, some seconds each (default 5)
+//   --folder             to work in (default: the system's temporary folder, which must be on a disk)
 
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,7 +13,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../common/errors.js';
+import { findEtcd } from './faults/etcd-process.js';
 import { killCoordinator, undisturbed } from './faults/kill-coordinator.js';
+import { killLeaders } from './faults/kill-leader.js';
 import { killPhaseWriter } from './faults/kill-phase-writer.js';
 import { ProcessCluster } from './faults/process-cluster.js';
 
@@ -26,6 +31,7 @@ const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '300' },
     'coordinator-kills': { type: 'string', default: '30' },
+    'leader-kills': { type: 'string', default: '5' },
     seed: { type: 'string', default: '1' },
     folder: { type: 'string', default: os.tmpdir() },
   },
@@ -36,6 +42,7 @@ try {
   await killPhaseWriters(Number(values.kills));
   for (const model of ['ials', 'bpr'] as const)
     await killCoordinators(model, Number(values['coordinator-kills']));
+  await killTheLeaders(Number(values['leader-kills']));
 } catch (error) {
   console.error(messageOf(error));
   process.exitCode = 1;
@@ -81,6 +88,20 @@ async function killCoordinators(model: keyof typeof SETTINGS, kills: number): Pr
     throw new Error('a run ended with other bytes than undisturbed');
 }
 
+async function killTheLeaders(kills: number): Promise<void> {
+  if (kills === 0) return;
+  const { program, reason } = findEtcd();
+  if (reason !== '') throw new Error(reason);
+  const dataset = await syntheticData();
+  const settings = { ...SETTINGS.ials, 'train.epochs': 60 * kills };
+  const expected = await undisturbed({ folder: path.join(folder, 'leaders-calm'), dataset, settings });
+  const work = { folder: path.join(folder, 'leaders-killed'), etcd: program, dataset, settings, kills };
+  const { answeredMs, goingOnMs, model } = await killLeaders(work);
+  const times = { answered_ms: spread(answeredMs), going_on_ms: spread(goingOnMs) };
+  console.log(JSON.stringify({ killed: 'leader', kills, ...times }));
+  if (model !== expected) throw new Error('a run ended with other bytes than undisturbed');
+}
+
 /** Made once. */
 async function syntheticData(): Promise<string> {
   const dataset = path.join(folder, 'data');
@@ -88,8 +109,8 @@ async function syntheticData(): Promise<string> {
   const csv = path.join(folder, 'interactions.csv');
   const maker = new ProcessCluster(folder);
   const size = ['--users', '3000', '--items', '300', '--interactions', '50000', '--seed', '1'];
-  await maker.stoa(['data', 'synthesize', ...size, '--out', csv]).ended;
-  await maker.stoa(['data', 'import', csv, '--out', dataset]).ended;
+  await maker.run(['data', 'synthesize', ...size, '--out', csv]);
+  await maker.run(['data', 'import', csv, '--out', dataset]);
   return dataset;
 }
 

@@ -124,8 +124,8 @@ export async function undisturbed(
   }
 }
 
-/** Resolves when workers have delivered to this coordinator; false when the run has ended before that was seen. */
-async function isGoingOn(client: TrainingClient, runId: string): Promise<boolean> {
+/** Resolves when workers have delivered to the coordinator that answers; false when the run has ended before that was seen. */
+export async function isGoingOn(client: TrainingClient, runId: string): Promise<boolean> {
   let epochsFirst: number | undefined;
   for (const endMs = performance.now() + GOING_ON_MS_MAX; performance.now() < endMs; await sleep(20)) {
     const { state, phase, blocksDone, epochsDone } = await client.getRun(runId);
@@ -198,7 +198,7 @@ export async function itemsHash(runDir: string): Promise<string> {
 }
 
 /** Tries again until a process that was just started answers. */
-async function patiently<T>(work: () => Promise<T>): Promise<T> {
+export async function patiently<T>(work: () => Promise<T>): Promise<T> {
   const endMs = performance.now() + 20_000;
   for (;;) {
     try {

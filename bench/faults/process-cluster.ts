@@ -42,6 +42,13 @@ export class ProcessCluster {
     return this.#start(['worker', '--coordinator', addresses, '--name', name, ...how], env);
   }
 
+  /** Runs a verb of the command line to its end. @throws an Error with what it said: it failed. */
+  async run(args: readonly string[]): Promise<void> {
+    const { child, ended, said } = this.#start(args);
+    await ended;
+    if (child.exitCode !== 0) throw new Error(`stoa ${args.join(' ')} failed: ${said()}`);
+  }
+
   /** Any verb of the command line. */
   stoa(args: readonly string[], env: NodeJS.ProcessEnv = {}): StoaChild {
     return this.#start(args, env);

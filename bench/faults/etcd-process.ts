@@ -3,8 +3,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../bench/faults/process-cluster.js';
 import { packageRoot } from '../../common/package-root.js';
+import { freePort } from './process-cluster.js';
 
 export interface EtcdProgram {
   readonly program: string;
@@ -12,6 +12,7 @@ export interface EtcdProgram {
   readonly reason: string;
 }
 
+/** Looks for one, and fetches it where there is none. */
 export function findEtcd(): EtcdProgram {
   const script = path.join(packageRoot, 'scripts/etcd.mjs');
   const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
