@@ -16,6 +16,8 @@ const BACKOFF_MS = 100;
 /** How long one of several servers may be silent before the next is asked; longer each time. */
 const ATTEMPT_MS = 3000;
 const BACKOFF_MS_MAX = 2000;
+/** The same where servers stand in for one another: one of them is about to take over. */
+const BACKOFF_MS_MAX_OTHERS = 400;
 
 export interface ClientOptions extends TlsOptions {
   /** "HOST:PORT" or its parts; several that stand in for one another as "HOST:PORT,HOST:PORT". */
@@ -131,7 +133,7 @@ export class UnaryCaller {
     settings: CallSettings,
   ): Promise<boolean> {
     this.#connections.moveOn(error);
-    const waitMs = backoffMs(attempt);
+    const waitMs = backoffMs(attempt, this.#connections.hasOthers);
     if (Date.now() + waitMs >= deadline) return false;
     // An abort wakes it up; the next call then fails by itself.
     await sleep(waitMs, undefined, { signal: settings.signal }).catch(() => undefined);
@@ -180,6 +182,7 @@ function isDeadline(error: unknown): boolean {
 }
 
 /** Between nothing and a bound that doubles, so that clients of a restarted server do not come back at once. */
-export function backoffMs(attempt: number): number {
-  return Math.random() * Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (attempt - 1));
+export function backoffMs(attempt: number, hasOthers = false): number {
+  const longestMs = hasOthers ? BACKOFF_MS_MAX_OTHERS : BACKOFF_MS_MAX;
+  return Math.random() * Math.min(longestMs, BACKOFF_MS * 2 ** (attempt - 1));
 }

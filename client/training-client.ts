@@ -120,7 +120,9 @@ export class TrainingClient {
         const mayPass = isUnavailable(error) || isNotLeader(error);
         if (!mayPass || Date.now() - lastHeard > reconnectMs || signal?.aborted) throw error;
         this.#connections.moveOn(error);
-        await sleep(backoffMs(attempt), undefined, { signal }).catch(() => undefined);
+        await sleep(backoffMs(attempt, this.#connections.hasOthers), undefined, { signal }).catch(
+          () => undefined,
+        );
       }
     }
   }

@@ -53,7 +53,7 @@ describe.skipIf(reason !== '')(
         const calm = { folder: path.join(folder, `calm-${model}`), dataset, settings: SETTINGS[model] };
         expected[model] = await undisturbed(calm);
       }
-    }, 120_000);
+    }, 240_000);
 
     afterAll(() => remove());
 
