@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import type { TrainingClient } from '../client/index.js';
-import { parseAddress } from '../common/addresses.js';
+import { parseAddresses } from '../common/addresses.js';
 import { addClientTlsFlags, type TlsFlags, tlsOf } from './tls-flags.js';
 
 export interface CoordinatorFlags extends TlsFlags {
@@ -10,7 +10,10 @@ export interface CoordinatorFlags extends TlsFlags {
 }
 
 export function addCoordinatorFlags(command: Command): void {
-  command.option('--coordinator <host:port>', 'ask a coordinator');
+  command.option(
+    '--coordinator <host:port>',
+    'ask a coordinator; several, with commas, stand in for one another',
+  );
   addClientTlsFlags(command);
 }
 
@@ -21,7 +24,8 @@ export async function withTrainingClient<T>(
   work: (client: TrainingClient) => Promise<T>,
 ): Promise<T> {
   const { TrainingClient } = await import('../client/index.js');
-  const client = new TrainingClient({ address: parseAddress(coordinator, '--coordinator'), ...tlsOf(flags) });
+  parseAddresses(coordinator, '--coordinator');
+  const client = new TrainingClient({ address: coordinator, ...tlsOf(flags) });
   try {
     return await work(client);
   } finally {

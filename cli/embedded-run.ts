@@ -10,6 +10,7 @@ import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunS
 import { chooseDevice } from '../worker/devices/device-registry.js';
 import { type Computation, computationLines } from './computation-lines.js';
 import { needsOf } from './device-flags.js';
+import { endProcess } from './fatal-end.js';
 import { interruptible } from './interrupts.js';
 import { type LiveDisplay, openDisplay } from './live-display.js';
 import { type LocalWorkers, startLocalWorkers } from './local-workers.js';
@@ -43,8 +44,10 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
     const coordinator = await startCoordinator({
       listen: { host: '127.0.0.1', port: 0 },
       stateDir: `${folder}/state`,
+      isEphemeral: true,
       tls: {},
       log,
+      onFatal: endProcess,
     });
     try {
       const here = { cacheDir: `${folder}/cache`, computes };

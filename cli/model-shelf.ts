@@ -1,11 +1,14 @@
 // The models of a coordinator, whether it is asked or its state folder is read.
 
 import { stat } from 'node:fs/promises';
+import { systemClock } from '../common/clock.js';
 import { NotFoundError } from '../common/errors.js';
 import type { LoadedModel } from '../coordinator/registry/model-folder.js';
 import type { ModelManifest } from '../coordinator/registry/model-manifest.js';
+import type { Registry } from '../coordinator/registry/registry.js';
 import type { ModelStatus__Output } from '../proto/generated/stoa/training/v1/ModelStatus.js';
 import { type CoordinatorFlags, withTrainingClient } from './coordinator-flags.js';
+import { endProcess } from './fatal-end.js';
 
 /** One model, as `model ls --json` has it. */
 export interface ModelEntry {
@@ -57,9 +60,25 @@ async function onState<T>(stateDir: string, work: (shelf: ModelShelf) => Promise
       },
     );
   }
-  const { Registry } = await import('../coordinator/registry/registry.js');
-  const registry = await Registry.open(stateDir);
-  return work({
+  const { DISK_RESERVE_BYTES } = await import('../coordinator/journal/disk-guard.js');
+  const { pino } = await import('pino');
+  const { openStateFolder } = await import('../coordinator/state-folder.js');
+  const state = await openStateFolder({
+    dir: stateDir,
+    diskReserveBytes: DISK_RESERVE_BYTES,
+    clock: systemClock,
+    log: pino({ level: 'silent' }),
+    onFatal: endProcess,
+  });
+  try {
+    return await work(shelfOf(state.registry));
+  } finally {
+    await state.close();
+  }
+}
+
+function shelfOf(registry: Registry): ModelShelf {
+  return {
     list: async () =>
       (await registry.list()).map(({ version, isPromoted, manifest, problem }) => ({
         ...entryOfManifest(version, isPromoted, manifest),
@@ -67,7 +86,7 @@ async function onState<T>(stateDir: string, work: (shelf: ModelShelf) => Promise
       })),
     promote: async (version) => entryOfModel(await registry.promote(version)),
     rollback: async () => entryOfModel(await registry.rollback()),
-  });
+  };
 }
 
 function entryOfModel(model: LoadedModel): ModelEntry {

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { TrainingClient } from '../client/index.js';
-import { parseAddress } from '../common/addresses.js';
+import { parseAddresses } from '../common/addresses.js';
 import { StateError } from '../common/errors.js';
 import type { RunConfig } from '../coordinator/plan/run-config.js';
 import type { TrainResult } from '../coordinator/training/train-result.js';
@@ -13,6 +13,9 @@ import type { Output } from './output.js';
 import { showRun } from './show-run.js';
 import { type TlsFlags, tlsOf } from './tls-flags.js';
 import { workFrames } from './work-frames.js';
+
+/** It has answered before: should it be gone now, it is being started again. */
+const WHILE_IT_RESTARTS = { isPatient: true, deadlineMs: 60_000 };
 
 export interface RemoteRun {
   dataset: string;
@@ -35,14 +38,17 @@ export async function runRemotely(
   tls: TlsFlags,
   output: Output,
 ): Promise<TrainResult> {
-  const address = parseAddress(coordinator, '--coordinator');
-  const client = new TrainingClient({ address, ...tlsOf(tls) });
+  parseAddresses(coordinator, '--coordinator');
+  const client = new TrainingClient({ address: coordinator, ...tlsOf(tls) });
   const display = await openDisplay(output);
   try {
     const datasetFingerprint = await upload(client, run.dataset, display);
     const test = run.foldIn === undefined ? run.test : undefined;
     const testFingerprint = test === undefined ? undefined : await upload(client, test, display);
-    const runId = await client.submitRun({ datasetFingerprint, testFingerprint, config: run.config });
+    const runId = await client.submitRun(
+      { datasetFingerprint, testFingerprint, config: run.config },
+      WHILE_IT_RESTARTS,
+    );
     display.print(`run ${runId} is with ${coordinator}`);
     const last = await watchToEnd(client, runId, coordinator, { display, width: output.width });
     const result = resultOf(last);
@@ -71,7 +77,7 @@ async function watchToEnd(
   return interruptible(async (signal) => {
     try {
       const last = await showRun(client.watchRun(runId, { signal }), display, width);
-      return last ?? (await client.getRun(runId));
+      return last ?? (await client.getRun(runId, WHILE_IT_RESTARTS));
     } catch (error) {
       if (!signal.aborted) throw error;
       throw new StateError(

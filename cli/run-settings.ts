@@ -59,6 +59,7 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'train.early_stopping': 'epochs without a lower validation loss that end training; 0: none do (bpr, mf)',
   'train.validation_share': 'share kept from training to measure that loss',
   'train.checkpoint_epochs': 'least epochs between checkpoints; 0: only when stopped',
+  'train.checkpoint_keep': 'checkpoints kept, 1 to 100',
 };
 
 export function addSettingFlags(command: Command): void {

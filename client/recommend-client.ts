@@ -7,6 +7,7 @@ import type { RecommendServiceClient } from '../proto/generated/stoa/recommend/v
 import type { SimilarItemsRequest } from '../proto/generated/stoa/recommend/v1/SimilarItemsRequest.js';
 import type { SimilarItemsResponse__Output } from '../proto/generated/stoa/recommend/v1/SimilarItemsResponse.js';
 import { type CallSettings, type ClientOptions, connect, UnaryCaller } from './channel.js';
+import type { Connections } from './connections.js';
 
 const METHODS = services.recommend.v1.RecommendService.service;
 
@@ -21,13 +22,13 @@ const METHODS = services.recommend.v1.RecommendService.service;
  * ```
  */
 export class RecommendClient {
-  readonly #client: RecommendServiceClient;
+  readonly #connections: Connections<RecommendServiceClient>;
   readonly #caller: UnaryCaller;
 
   /** Connects at the first call. @throws {UsageError} the address is not loopback and there is no TLS. */
   constructor(options: ClientOptions) {
-    this.#client = connect(services.recommend.v1.RecommendService, options);
-    this.#caller = new UnaryCaller(this.#client, options);
+    this.#connections = connect(services.recommend.v1.RecommendService, options);
+    this.#caller = new UnaryCaller(this.#connections, options);
   }
 
   /** Ranks all items for one user. An unknown user gets popular items, and `reason` says so. */
@@ -51,6 +52,6 @@ export class RecommendClient {
 
   /** Closes the connection; calls in progress fail. */
   close(): void {
-    this.#client.close();
+    this.#connections.close();
   }
 }

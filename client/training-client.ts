@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SystemError } from '../common/errors.js';
 import { services } from '../common/grpc-services.js';
 import type { ModelStatus__Output } from '../proto/generated/stoa/training/v1/ModelStatus.js';
 import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunStatus.js';
@@ -14,6 +15,7 @@ import {
   isUnavailable,
   UnaryCaller,
 } from './channel.js';
+import { type Connections, isNotLeader } from './connections.js';
 import { readStream } from './read-stream.js';
 import { type ReceivedFile, receiveFiles } from './receive-files.js';
 import { readDatasetFolder, sendDataset } from './upload-dataset.js';
@@ -22,6 +24,8 @@ const METHODS = services.training.v1.TrainingService.service;
 
 /** How long `watchRun` tries to find a coordinator again that went away: a restart takes seconds. */
 const RECONNECT_MS = 60_000;
+/** Silence after which another coordinator is asked, where there are several. */
+const SILENT_MS = 3000;
 /** Entries asked for at once. */
 const PAGE_SIZE = 1000;
 
@@ -37,13 +41,13 @@ export interface SubmitOptions {
 
 /** Errors of all methods are StoaErrors. Reads are tried again while the coordinator is away, within the deadline. */
 export class TrainingClient {
-  readonly #client: TrainingServiceClient;
+  readonly #connections: Connections<TrainingServiceClient>;
   readonly #caller: UnaryCaller;
 
   /** Connects at the first call. @throws {UsageError} the address is not loopback and there is no TLS. */
   constructor(options: ClientOptions) {
-    this.#client = connect(services.training.v1.TrainingService, options);
-    this.#caller = new UnaryCaller(this.#client, options);
+    this.#connections = connect(services.training.v1.TrainingService, options);
+    this.#caller = new UnaryCaller(this.#connections, options);
   }
 
   /**
@@ -61,7 +65,8 @@ export class TrainingClient {
       fingerprint: folder.fingerprint,
     });
     if (isPresent) return folder.fingerprint;
-    return sendDataset(this.#client, folder, this.#caller.address, onProgress);
+    const { client, address } = this.#connections;
+    return sendDataset(client, folder, address, onProgress);
   }
 
   /** Puts a run in line. Safe to repeat with the same request id. @returns the run's id. */
@@ -112,8 +117,12 @@ export class TrainingClient {
         }
         return;
       } catch (error) {
-        if (!isUnavailable(error) || Date.now() - lastHeard > reconnectMs) throw error;
-        await sleep(backoffMs(attempt), undefined, { signal }).catch(() => undefined);
+        const mayPass = isUnavailable(error) || isNotLeader(error);
+        if (!mayPass || Date.now() - lastHeard > reconnectMs || signal?.aborted) throw error;
+        this.#connections.moveOn(error);
+        await sleep(backoffMs(attempt, this.#connections.hasOthers), undefined, { signal }).catch(
+          () => undefined,
+        );
       }
     }
   }
@@ -125,14 +134,24 @@ export class TrainingClient {
   }
 
   /**
-   * Writes the files of a run that has ended into a new folder, whole or not at all.
+   * Writes the files of a run that has ended into a new folder, whole or not at all. Begins again where a coordinator
+   * goes away meanwhile and comes back within a minute.
    *
    * @throws {StateError} `STOA_RUN_STATE`: it has not ended; `STOA_EXISTS`: the folder is not empty.
    * @throws {CorruptError} a chunk arrived damaged, or a name leads out of the folder.
    */
-  fetchRunFiles(runId: string, outDir: string): Promise<ReceivedFile[]> {
-    const parts = readStream(this.#client.FetchRunFiles({ runId }), this.#caller.address);
-    return receiveFiles(parts, outDir);
+  async fetchRunFiles(runId: string, outDir: string): Promise<ReceivedFile[]> {
+    const endMs = Date.now() + RECONNECT_MS;
+    for (let attempt = 1; ; attempt++) {
+      const { client, address } = this.#connections;
+      try {
+        return await receiveFiles(readStream(client.FetchRunFiles({ runId }), address), outDir);
+      } catch (error) {
+        if ((!isUnavailable(error) && !isNotLeader(error)) || Date.now() > endMs) throw error;
+        this.#connections.moveOn(error);
+        await sleep(backoffMs(attempt));
+      }
+    }
   }
 
   /** All models of the registry, newest first. */
@@ -161,19 +180,31 @@ export class TrainingClient {
 
   /** Closes the connection; calls in progress fail. */
   close(): void {
-    this.#client.close();
+    this.#connections.close();
   }
 
   async *#watchOnce(runId: string, signal?: AbortSignal): AsyncGenerator<RunStatus__Output> {
-    const call = this.#client.WatchRun({ runId });
+    const { client, address } = this.#connections;
+    const call = client.WatchRun({ runId });
     const cancel = () => call.cancel();
+    // A coordinator that is frozen says nothing and closes nothing. One that works says something every second.
+    let isSilent = false;
+    const timer = setInterval(() => {
+      isSilent = this.#connections.hasOthers;
+      if (isSilent) call.cancel();
+    }, SILENT_MS);
     signal?.addEventListener('abort', cancel, { once: true });
     if (signal?.aborted) cancel();
     try {
-      for await (const { run } of readStream(call, this.#caller.address)) {
+      for await (const { run } of readStream(call, address)) {
+        timer.refresh();
         if (run !== null) yield run;
       }
+    } catch (error) {
+      if (!isSilent) throw error;
+      throw new SystemError('STOA_UNREACHABLE', `${address} said nothing for ${SILENT_MS / 1000} s`);
     } finally {
+      clearInterval(timer);
       signal?.removeEventListener('abort', cancel);
     }
   }

@@ -21,6 +21,11 @@ export function parseAddress(text: string, flag: string): HostPort {
   return { host: match[1] ?? match[2]!, port };
 }
 
+/** Parses `HOST:PORT[,HOST:PORT…]`. @throws {UsageError} `STOA_USAGE_ADDRESS`. */
+export function parseAddresses(text: string, flag: string): HostPort[] {
+  return text.split(',').map((one) => parseAddress(one.trim(), flag));
+}
+
 export function formatAddress({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

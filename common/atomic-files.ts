@@ -64,7 +64,7 @@ export async function refuseExisting(folder: string): Promise<void> {
   }
 }
 
-/** Turns the errors of a full or unwritable disk into ones that a user can act on; passes others through. */
+/** Turns the errors of a full, broken or unwritable disk into ones that a user can act on; passes others through. */
 export function explainDisk(error: unknown, target: string): unknown {
   const code = (error as NodeJS.ErrnoException)?.code;
   const text = String((error as Error)?.message ?? error);
@@ -72,6 +72,13 @@ export function explainDisk(error: unknown, target: string): unknown {
     return new SystemError(
       'STOA_DISK_FULL',
       `no space left on the disk while writing ${target}; nothing was kept, free some space and try again`,
+      { fields: { file: target }, cause: error },
+    );
+  }
+  if (code === 'EIO') {
+    return new SystemError(
+      'STOA_DISK_FAILED',
+      `the disk did not confirm what was written to ${target} (EIO); look at the disk and the system's log`,
       { fields: { file: target }, cause: error },
     );
   }
@@ -101,7 +108,8 @@ async function syncTree(folder: string): Promise<void> {
   await syncPath(folder);
 }
 
-async function syncPath(target: string): Promise<void> {
+/** Makes a file's bytes, or a folder's entries, durable. */
+export async function syncPath(target: string): Promise<void> {
   const handle = await open(target, 'r');
   try {
     await handle.sync();

@@ -1,36 +1,29 @@
 // A coordinator: training and its parameters, the registry of models, and serving, behind one gRPC server.
 
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import type { Logger } from 'pino';
-import type { HostPort } from '../common/addresses.js';
-import { explainDisk } from '../common/atomic-files.js';
+import { formatAddress, type HostPort } from '../common/addresses.js';
 import { type Clock, systemClock } from '../common/clock.js';
-import { messageOf } from '../common/errors.js';
+import { messageOf, StateError, type StoaError } from '../common/errors.js';
 import type { TlsOptions } from '../common/grpc-security.js';
-import { services } from '../common/grpc-services.js';
 import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunStatus.js';
-import { type GrpcServer, type GrpcServiceEntry, startGrpcServer } from './grpc-server.js';
+import { type GrpcServer, startGrpcServer } from './grpc-server.js';
+import { DISK_RESERVE_BYTES } from './journal/disk-guard.js';
+import { listTerms } from './journal/read-terms.js';
+import { Election } from './leader/election.js';
+import { EtcdGateway } from './leader/etcd-gateway.js';
+import type { LeaderTerm } from './leader/leader-term.js';
+import { RoleSwitch } from './leader/role-switch.js';
+import { LED_SERVICES, type Leading, startLeading } from './leading.js';
 import type { MetricsServer } from './metrics-server.js';
-import { Exchanges } from './parameters/exchanges.js';
-import { parametersService } from './parameters/parameters-service.js';
-import { stepHandlers } from './parameters/step-service.js';
 import type { RunConfig } from './plan/run-config.js';
-import { Registry } from './registry/registry.js';
 import type { ScheduleTiming } from './schedule/timing.js';
 import { RECOMMEND_SERVICE, recommendService } from './serving/recommend-service.js';
 import type { RestServer } from './serving/rest-server.js';
 import { ServingHost } from './serving/serving-host.js';
-import { DatasetStore } from './training/dataset-store.js';
-import { parameterHost } from './training/parameter-host.js';
+import { journalDirOf } from './state-folder.js';
 import { watchRun } from './training/run-status.js';
-import { Runs } from './training/runs.js';
-import { ScheduleHost } from './training/schedule-host.js';
-import { stepHost } from './training/step-host.js';
 import type { TrainResult } from './training/train-result.js';
 import { TrainingMetrics } from './training/training-metrics.js';
-import { trainingService } from './training/training-service.js';
-import { workerService } from './training/worker-service.js';
 
 /** The Gram of 1024 factors, 4.2 MB, travels in one message. */
 const MESSAGE_BYTES_MAX = 8 << 20;
@@ -38,6 +31,8 @@ const MESSAGE_BYTES_MAX = 8 << 20;
 const SHUTDOWN_MS = 10_000;
 /** Of it, how long calls in progress may take once runs have stopped. */
 const CALLS_MS = 2000;
+/** Of it, how long runs may take to stop. */
+const STOP_MS = SHUTDOWN_MS - CALLS_MS - 1000;
 
 export interface CoordinatorOptions {
   /** gRPC address; port 0 lets the system choose. */
@@ -53,6 +48,31 @@ export interface CoordinatorOptions {
   /** @default the system's */
   clock?: Clock;
   timing?: Partial<ScheduleTiming>;
+  /** Stands by for other coordinators, and they for it, over one state folder. Absent: this one leads at once. */
+  standIns?: StandIns;
+  /**
+   * The state folder is thrown away afterwards, and nothing of it is made durable: for a run that has a folder of its
+   * own. @default false
+   */
+  isEphemeral?: boolean;
+  /** Bytes that are kept free on the disk: writes are refused, and runs wait, before it is full. @default 64 MiB */
+  diskReserveBytes?: number;
+  /**
+   * Called when the disk did not confirm a write: the process must end, since nothing it says could be kept.
+   * @default nothing: the run fails
+   */
+  onFatal?: (error: StoaError) => void;
+}
+
+export interface StandIns {
+  /** "http://HOST:PORT[,…]": members of the etcd that elects the leader. */
+  etcd: string;
+  /** Name of the cluster: its coordinators share an etcd, this name and a state folder. */
+  cluster: string;
+  /** Where workers and clients find this coordinator. @default the address it listens on */
+  advertise?: HostPort;
+  /** A leader that etcd does not hear of for so long has lost its place. */
+  ttlSeconds: number;
 }
 
 export interface LocalRun {
@@ -91,100 +111,63 @@ export interface Coordinator {
 }
 
 /**
- * @throws errors of `startGrpcServer`, `startRestServer` and `startMetricsServer`, `STOA_DISK_FULL`, `STOA_ACCESS`;
- *   nothing is left running.
+ * @throws errors of `startGrpcServer`, `startRestServer`, `startMetricsServer` and `openStateFolder`; nothing is left
+ *   running.
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const parts = await composeParts(options);
+  const parts = composeParts(options);
   try {
     await startServers(parts, options);
-    await parts.runs.restore();
+    if (options.standIns === undefined) await lead(parts, options);
+    else parts.standing = standBy(parts, options, options.standIns);
   } catch (error) {
     await closeParts(parts);
     throw error;
   }
-  const { runs, host } = parts;
+  const leading = (): Leading => {
+    if (parts.leading !== undefined) return parts.leading;
+    throw new StateError('STOA_DRAINING', 'this coordinator does not lead at the moment');
+  };
   return {
     address: parts.grpc!.address,
     submitLocal: async ({ resume, ...request }) => {
-      const run = resume
-        ? await runs.resume(request.runDir, request.dataset, request.expectedWorkers)
-        : await runs.submit(request);
+      const { runs } = leading();
+      const run = resume ? await runs.resume(request) : await runs.submit(request);
       return run.id;
     },
-    watch: (runId) => watchRun(runs.get(runId), host),
-    result: async (runId) => runs.get(runId).outcome,
-    stopRun: async (runId) => runs.stop(runs.get(runId)),
+    watch: (runId) => watchRun(leading().runs.get(runId), leading().host),
+    result: async (runId) => leading().runs.get(runId).outcome,
+    stopRun: async (runId) => leading().runs.stop(leading().runs.get(runId)),
     shutdown: () => closeParts(parts),
   };
 }
 
+/** What lasts as long as the process, and what it leads. */
 interface Parts {
-  host: ScheduleHost;
-  exchanges: Exchanges;
-  observer: TrainingMetrics;
-  runs: Runs;
-  runsDir: string;
-  datasets: DatasetStore;
-  registry: Registry;
+  role: RoleSwitch;
   serving: ServingHost;
+  metrics: TrainingMetrics;
+  leading?: Leading;
+  /** Settles when this coordinator stands for election no more. */
+  standing?: Promise<void>;
+  readonly closing: AbortController;
   grpc?: GrpcServer;
   rest?: RestServer;
-  metrics?: MetricsServer;
+  metricsServer?: MetricsServer;
 }
 
-async function composeParts({
-  stateDir,
-  clock = systemClock,
-  log,
-  timing,
-}: CoordinatorOptions): Promise<Parts> {
-  const runsDir = path.join(path.resolve(stateDir), 'runs');
-  await mkdir(runsDir, { recursive: true }).catch((error: unknown) => {
-    throw explainDisk(error, stateDir);
-  });
-  const registry = await Registry.open(stateDir);
+function composeParts({ log }: CoordinatorOptions): Parts {
   const serving = new ServingHost();
-  const observer = new TrainingMetrics(serving.metrics.registry, () => host.schedule.sessionCount);
-  const exchanges = new Exchanges();
-  const host = new ScheduleHost({
-    clock,
-    log,
-    timing,
-    observer: {
-      leased: (leases) => observer.leased(leases),
-      settled: (disposition) => observer.settled(disposition),
-      expired: () => observer.expired(),
-      sessionEnded: (sessionId) => exchanges.close(sessionId),
-    },
-  });
-  const runs = new Runs({
-    host,
-    clock,
-    log,
-    runsDir,
-    onPhase: (side, seconds) => observer.phaseEnded(side, seconds),
-    onRead: (staleness) => observer.read(staleness),
-    onModel: async ({ id, folder }) => {
-      // A run that was cut off right after this is finished again when it is resumed.
-      const isThere = (await registry.list()).some(({ version }) => version === id);
-      if (!isThere) await registry.add(id, folder.modelDir);
-    },
-  });
-  const datasets = new DatasetStore(path.join(stateDir, 'datasets'));
-  await registry.openPromoted().then(
-    (model) => model && serving.swap(model),
-    (error: unknown) => log.error({ err: error }, `the promoted model is not served: ${messageOf(error)}`),
-  );
-  return { host, exchanges, observer, runs, runsDir, datasets, registry, serving };
+  const metrics = new TrainingMetrics(serving.metrics.registry);
+  return { role: new RoleSwitch(log), serving, metrics, closing: new AbortController() };
 }
 
 async function startServers(
   parts: Parts,
   { listen, http, metrics, tls, log }: CoordinatorOptions,
 ): Promise<void> {
-  const { serving } = parts;
-  const entries = [...trainingEntries(parts, log), recommendService(serving, log)];
+  const { serving, role } = parts;
+  const entries = [...role.entries(LED_SERVICES), recommendService(serving, log)];
   parts.grpc = await startGrpcServer({ listen, tls, services: entries, maxMessageBytes: MESSAGE_BYTES_MAX });
   if (http !== undefined) {
     // Fastify and its page take 100 ms to load; who does not ask for REST does not wait for them.
@@ -193,54 +176,83 @@ async function startServers(
   }
   if (metrics !== undefined) {
     const { startMetricsServer } = await import('./metrics-server.js');
-    parts.metrics = await startMetricsServer(metrics, serving.metrics.registry, tls);
+    parts.metricsServer = await startMetricsServer(metrics, serving.metrics.registry, tls);
   }
-  for (const { name } of entries) if (name !== RECOMMEND_SERVICE) parts.grpc.setServing(name, true);
-  parts.grpc.setServing('', true);
   serving.onModel(() => parts.grpc?.setServing(RECOMMEND_SERVICE, true));
 }
 
-function trainingEntries(parts: Parts, log: Logger): GrpcServiceEntry[] {
-  const { runs, host, exchanges, observer, datasets, registry, serving, runsDir } = parts;
-  const moved = observer.rowsMoved.bind(observer);
-  const models = { registry, serve: serving.swap.bind(serving) };
-  return [
-    {
-      name: 'stoa.training.v1.TrainingService',
-      definition: services.training.v1.TrainingService.service,
-      implementation: { ...trainingService({ runs, host, datasets, models, runsDir, log }) },
-    },
-    {
-      name: 'stoa.training.v1.WorkerService',
-      definition: services.training.v1.WorkerService.service,
-      implementation: { ...workerService(runs, host, exchanges, log) },
-    },
-    {
-      name: 'stoa.parameters.v1.ParametersService',
-      definition: services.parameters.v1.ParametersService.service,
-      implementation: {
-        ...parametersService(parameterHost(runs, host, { exchanges, moved }), log),
-        ...stepHandlers(stepHost(runs, host, moved), log),
-      },
-    },
-  ];
+/** Leads whenever it is elected, and follows otherwise, until the coordinator closes. */
+async function standBy(parts: Parts, options: CoordinatorOptions, standIns: StandIns): Promise<void> {
+  const { log } = options;
+  const { signal } = parts.closing;
+  const { cluster, ttlSeconds } = standIns;
+  const address = formatAddress(standIns.advertise ?? parts.grpc!.address);
+  const election = new Election({ etcd: new EtcdGateway(standIns.etcd), cluster, address, ttlSeconds, log });
+  const termsBegun = async () => (await listTerms(journalDirOf(options.stateDir))).at(-1) ?? 0;
+  const onLeader = (leader: string) => {
+    log.info(leader === '' ? 'no coordinator leads' : `${leader} leads, standing by`);
+    parts.role.follow(leader);
+  };
+  while (!signal.aborted) {
+    const term = await election.campaign(termsBegun, onLeader, signal).catch(() => undefined);
+    if (term === undefined) return;
+    log.info({ term: term.term }, 'elected');
+    try {
+      await lead(parts, options, term);
+      log.info({ term: term.term }, 'leading');
+      const reason = await Promise.race([term.lost, aborted(signal)]);
+      if (signal.aborted) {
+        // Its runs stop after a checkpoint before anybody else may have them.
+        await parts.leading?.stop(STOP_MS);
+        await parts.leading?.close();
+      } else log.warn({ term: term.term }, `leading no more: ${reason}`);
+    } catch (error) {
+      log.error({ err: error }, `cannot lead: ${messageOf(error)}`);
+    }
+    await stepDown(parts);
+    await term.resign();
+  }
+}
+
+async function stepDown(parts: Parts): Promise<void> {
+  const { leading } = parts;
+  parts.role.follow('');
+  for (const name of ['', ...LED_SERVICES.map((service) => service.name)])
+    parts.grpc!.setServing(name, false);
+  parts.leading = undefined;
+  await leading?.abandon();
+}
+
+function aborted(signal: AbortSignal): Promise<string> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve('this coordinator is shutting down'), { once: true });
+  });
+}
+
+/** Takes up the state folder, and answers calls from then on. @param term of an elected leader. */
+async function lead(parts: Parts, options: CoordinatorOptions, term?: LeaderTerm): Promise<void> {
+  const { serving, metrics, role, grpc } = parts;
+  const {
+    stateDir,
+    isEphemeral = false,
+    diskReserveBytes = DISK_RESERVE_BYTES,
+    clock = systemClock,
+  } = options;
+  const { log, timing, onFatal = () => {} } = options;
+  const shared = { stateDir, isEphemeral, diskReserveBytes, clock, log, timing, onFatal };
+  const leading = await startLeading({ ...shared, serving, metrics, fence: term });
+  parts.leading = leading;
+  role.lead(leading.handlers, term);
+  for (const { name } of LED_SERVICES) grpc!.setServing(name, true);
+  grpc!.setServing('', true);
+  leading.runs.start();
 }
 
 async function closeParts(parts: Parts): Promise<void> {
-  parts.host.drain();
-  await within(parts.runs.close(), SHUTDOWN_MS - CALLS_MS - 1000);
-  parts.host.close();
-  await Promise.all([parts.grpc?.close(CALLS_MS), parts.rest?.close(CALLS_MS), parts.metrics?.close()]);
-  parts.exchanges.closeAll();
+  parts.closing.abort();
+  if (parts.standing === undefined) await parts.leading?.stop(STOP_MS);
+  else await parts.standing;
+  await Promise.all([parts.grpc?.close(CALLS_MS), parts.rest?.close(CALLS_MS), parts.metricsServer?.close()]);
+  await parts.leading?.close();
   await parts.serving.close();
-}
-
-/** Waits for a promise, but not longer. */
-async function within(promise: Promise<void>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([promise, patience]);
-  clearTimeout(timer);
 }

@@ -1,6 +1,6 @@
 // `npm test`: builds what is out of date, lints, checks types, runs all tests with coverage. Needs nothing installed.
 // Arguments go to vitest (`npm test -- test/models`); with any, only those tests run, without lint and coverage.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { build, root, runOrExit, say } from './setup.mjs';
@@ -30,6 +30,8 @@ runOrExit(
   ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit'],
   'the check of types',
 );
+// Tests of several coordinators need it, and say why they are skipped where there is none.
+spawnSync(process.execPath, ['scripts/etcd.mjs'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
 say('tests…');
 rmSync(path.join(root, 'coverage'), { recursive: true, force: true });
 process.exit(await vitest(['run', '--coverage'], coverageReport));

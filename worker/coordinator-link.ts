@@ -22,8 +22,10 @@ const OPTIONS: ChannelOptions = {
   // Retries are ours: repeating a stream half way would confuse the coordinator's accounts.
   'grpc.enable_retries': 0,
   'grpc.enable_channelz': 0,
-  // A coordinator that restarts is found again at once; without it grpc-js waits up to two minutes.
-  'grpc.max_reconnect_backoff_ms': 1000,
+  // A coordinator that restarts is found again at once; without it grpc-js waits up to two minutes. A second here is a
+  // second in which nobody works.
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 300,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
 };

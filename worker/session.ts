@@ -14,6 +14,7 @@ import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/Blo
 import type { RegisterWorkerResponse__Output } from '../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
 import { BlockRunner } from './block-runner.js';
 import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
+import type { LeaderTerms } from './leader-terms.js';
 import type { ShardCache } from './shard-cache.js';
 
 /** How long one request for leases may wait at the coordinator, and its answer be on the way. */
@@ -44,6 +45,7 @@ export interface SessionOptions {
   signal: AbortSignal;
   /** `auto`: rows go through memory where the coordinator is on this machine; `grpc`: always over the connection. */
   transfer: 'auto' | 'grpc';
+  terms: LeaderTerms;
 }
 
 /**
@@ -59,6 +61,7 @@ export async function runSession(options: SessionOptions): Promise<'left' | 'ove
   let exchange: ExchangeFile | undefined;
   try {
     const registered = await register(options, file?.name ?? '');
+    options.terms.observe(Number(registered.term), options.link.target);
     if (registered.usesExchange) exchange = file;
     options.log.info({ coordinator: options.link.target, exchange: exchange !== undefined }, 'joined');
     file?.unlink();

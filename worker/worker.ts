@@ -2,19 +2,20 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { HostPort } from '../common/addresses.js';
-import { DeviceError, messageOf, StateError, UsageError } from '../common/errors.js';
+import { type HostPort, parseAddress } from '../common/addresses.js';
+import { DeviceError, FencedError, messageOf, StateError, UsageError } from '../common/errors.js';
 import type { TlsOptions } from '../common/grpc-security.js';
 import type { InstructionSet } from '../models/device.js';
 import { CoordinatorLink } from './coordinator-link.js';
 import type { DeviceChoice, DeviceRequest } from './devices/choose-device.js';
 import { chooseDevice } from './devices/device-registry.js';
+import { LeaderTerms } from './leader-terms.js';
 import { runSession } from './session.js';
 import { ShardCache } from './shard-cache.js';
 
 /** First and longest pause between two tries to reach a coordinator. */
 const BACKOFF_MS_MIN = 100;
-const BACKOFF_MS_MAX = 3000;
+const BACKOFF_MS_MAX = 500;
 /** Longer than a coordinator takes to restart, with its machine. */
 const RECONNECT_MS = 10 * 60_000;
 /** A device that is lost more often than this will not stay. */
@@ -109,12 +110,16 @@ async function reopen(options: WorkerOptions, name: string, loss: DeviceError): 
 async function workWith({ device, gflops = 0 }: DeviceChoice, options: WorkerOptions): Promise<void> {
   const { coordinators, signal, log, reconnectForMs = RECONNECT_MS, transfer = 'auto' } = options;
   const shards = new ShardCache();
+  const terms = new LeaderTerms();
   let lastJoinedMs = performance.now();
   let failures = 0;
-  for (let turn = 0; !signal.aborted; turn++) {
-    const link = new CoordinatorLink(coordinators[turn % coordinators.length]!, options.tls);
+  let turn = 0;
+  let address = coordinators[0]!;
+  while (!signal.aborted) {
+    const link = new CoordinatorLink(address, options.tls);
+    address = coordinators[++turn % coordinators.length]!;
     try {
-      await runSession({ ...options, link, device, gflops, shards, transfer });
+      await runSession({ ...options, link, device, gflops, shards, transfer, terms });
       lastJoinedMs = performance.now();
       failures = 0;
     } catch (error) {
@@ -122,10 +127,11 @@ async function workWith({ device, gflops = 0 }: DeviceChoice, options: WorkerOpt
       if (isFinal(error) || performance.now() - lastJoinedMs > reconnectForMs) throw error;
       if (failures === 0) log.warn(`${messageOf(error)}; trying again`);
       failures++;
+      address = leaderNamedBy(error) ?? address;
     } finally {
       link.close();
     }
-    await sleep(backoffMs(failures), undefined, { signal }).catch(() => {});
+    await sleep(backoffMs(failures, coordinators.length), undefined, { signal }).catch(() => {});
   }
 }
 
@@ -134,8 +140,17 @@ function isFinal(error: unknown): boolean {
   return error instanceof DeviceError || error instanceof StateError || error instanceof UsageError;
 }
 
-/** Doubling pauses, of which a random part is taken: workers that lost one coordinator do not return in step. */
-function backoffMs(failures: number): number {
-  const longest = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** failures);
+/** The leader that a coordinator which does not lead names. */
+function leaderNamedBy(error: unknown): HostPort | undefined {
+  const leader = error instanceof FencedError ? error.fields['leader'] : undefined;
+  return typeof leader === 'string' && leader !== '' ? parseAddress(leader, 'leader') : undefined;
+}
+
+/**
+ * Pauses that double once all coordinators were tried, of which a random part is taken: workers that lost one do not
+ * return in step.
+ */
+function backoffMs(failures: number, coordinators: number): number {
+  const longest = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.floor(failures / coordinators));
   return longest / 2 + (Math.random() * longest) / 2;
 }

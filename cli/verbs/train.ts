@@ -35,7 +35,10 @@ export const command = toCommand<Options>({
       .option('--test <dataset>', 'held-out interactions to evaluate on (default: those of the split)');
     addWorkerFlags(command);
     addSettingFlags(command);
-    command.option('--coordinator <host:port>', 'train there; the dataset is sent when it is not there yet');
+    command.option(
+      '--coordinator <host:port>',
+      'train there (several, with commas, stand in for one another); the dataset is sent when it is not there yet',
+    );
     addClientTlsFlags(command);
     addUnbuilt(command, { '--federated': FEDERATED, '--participants <n>': FEDERATED });
   },

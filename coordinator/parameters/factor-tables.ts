@@ -28,6 +28,11 @@ export class FactorTables {
     this.#sides = { users: buffer(users), items: buffer(items) };
   }
 
+  /** Of the tables at one clock, without their second buffers. */
+  get byteLength(): number {
+    return 4 * this.factors * (this.rows('users') + this.rows('items'));
+  }
+
   rows(side: Side): number {
     return this.#sides[side].rows;
   }

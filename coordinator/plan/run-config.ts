@@ -81,10 +81,12 @@ const schema = z.strictObject({
   /** Share of the interactions kept from training for it. */
   'train.validation_share': z.number().min(0.001).max(0.5).default(0.05),
   /**
-   * Least epochs between checkpoints; short epochs have fewer, so that they take no more than 5 % of the time.
-   * 0 keeps only the one made when a run is stopped.
+   * Every how many epochs the ends of their phases are made durable, while the next phase goes on; short phases have
+   * fewer, so that checkpoints take no more than 5 % of the time. 0: only when the run is stopped.
    */
   'train.checkpoint_epochs': z.int().min(0).default(1),
+  /** Checkpoints kept: should the newest turn out damaged, the run goes on from the one before. */
+  'train.checkpoint_keep': z.int().min(1).max(100).default(2),
 });
 
 export type RunConfig = z.infer<typeof schema>;

@@ -1,29 +1,16 @@
 // The models of a coordinator: STATE/models/VERSION folders and STATE/models/promoted.json, which says who serves.
 
-import { cp, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { cp, mkdir, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
-import { publishFolder, writeFileAtomic } from '../../common/atomic-files.js';
-import { CorruptError, messageOf, NotFoundError, StateError, UsageError } from '../../common/errors.js';
+import { publishFolder } from '../../common/atomic-files.js';
+import { messageOf, NotFoundError, StateError, UsageError } from '../../common/errors.js';
 import { suggestion } from '../../common/nearest.js';
 import { type LoadedModel, openModel, readManifest } from './model-folder.js';
 import type { ModelManifest } from './model-manifest.js';
+import { PREVIOUS_MAX, PROMOTED_FILE, type Promotions, promotionsInFile } from './promotions.js';
 
-const PROMOTED_FILE = 'promoted.json';
-/** How many promotions can be rolled back. */
-const PREVIOUS_MAX = 100;
 /** A folder name on every system: no separators, no leading dot, none of the devices' names of Windows. */
 const VERSION_PATTERN = /^(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9][a-z0-9._-]{0,63}$/i;
-
-const promotedSchema = z.strictObject({
-  format: z.literal('stoa-promoted'),
-  version: z.literal(1),
-  /** The model that is served. */
-  current: z.string(),
-  /** Those before it, latest last. */
-  previous: z.array(z.string()).max(PREVIOUS_MAX),
-});
-type Promoted = z.infer<typeof promotedSchema>;
 
 export interface RegisteredModel {
   version: string;
@@ -40,17 +27,23 @@ export interface RegisteredModel {
  */
 export class Registry {
   readonly #folder: string;
+  readonly #promotions: Promotions;
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  private constructor(folder: string) {
+  private constructor(folder: string, promotions: Promotions) {
     this.#folder = folder;
+    this.#promotions = promotions;
   }
 
-  /** Opens the registry of a state folder, which is made when it is not there. */
-  static async open(stateDir: string): Promise<Registry> {
+  /**
+   * Opens the registry of a state folder, which is made when it is not there.
+   *
+   * @param promotions where it stands who serves. @default promoted.json in the folder
+   */
+  static async open(stateDir: string, promotions?: Promotions): Promise<Registry> {
     const folder = path.resolve(stateDir, 'models');
     await mkdir(folder, { recursive: true });
-    return new Registry(folder);
+    return new Registry(folder, promotions ?? promotionsInFile(folder));
   }
 
   /** Folder of a version. @throws {UsageError} the name could leave the registry or is no folder name. */
@@ -98,7 +91,7 @@ export class Registry {
 
   /** The version that is served, or undefined. @throws {CorruptError} promoted.json is damaged. */
   async promoted(): Promise<string | undefined> {
-    return (await this.#readPromoted())?.current;
+    return (await this.#promotions.read())?.current;
   }
 
   /** The model that is served, opened, or undefined. */
@@ -116,10 +109,10 @@ export class Registry {
   promote(version: string): Promise<LoadedModel> {
     return this.#change(async () => {
       const model = await this.#open(version);
-      const promoted = await this.#readPromoted();
+      const promoted = await this.#promotions.read();
       if (promoted?.current === version) return model;
       const previous = promoted === undefined ? [] : [...promoted.previous, promoted.current];
-      await this.#writePromoted(version, previous.slice(-PREVIOUS_MAX));
+      await this.#promotions.write({ current: version, previous: previous.slice(-PREVIOUS_MAX) });
       return model;
     });
   }
@@ -131,7 +124,7 @@ export class Registry {
    */
   rollback(): Promise<LoadedModel> {
     return this.#change(async () => {
-      const promoted = await this.#readPromoted();
+      const promoted = await this.#promotions.read();
       const version = promoted?.previous.at(-1);
       if (version === undefined) {
         throw new StateError(
@@ -140,7 +133,7 @@ export class Registry {
         );
       }
       const model = await this.#open(version);
-      await this.#writePromoted(version, promoted!.previous.slice(0, -1));
+      await this.#promotions.write({ current: version, previous: promoted!.previous.slice(0, -1) });
       return model;
     });
   }
@@ -158,28 +151,6 @@ export class Registry {
       `there is no model "${version}"${suggestion(version, known)}; "stoa model ls" lists those there are`,
       { fields: { field: 'version' } },
     );
-  }
-
-  async #readPromoted(): Promise<Promoted | undefined> {
-    const file = path.join(this.#folder, PROMOTED_FILE);
-    const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
-    if (text === undefined) return undefined;
-    try {
-      return promotedSchema.parse(JSON.parse(text));
-    } catch (error) {
-      throw new CorruptError('STOA_TORN', `${file} cannot be read; remove it and promote a model again`, {
-        fields: { file },
-        cause: error,
-      });
-    }
-  }
-
-  async #writePromoted(current: string, previous: string[]): Promise<void> {
-    const promoted: Promoted = { format: 'stoa-promoted', version: 1, current, previous };
-    await writeFileAtomic(path.join(this.#folder, PROMOTED_FILE), `${JSON.stringify(promoted, null, 2)}\n`);
   }
 
   /** Runs changes one after another; a failed one does not stop the next. */

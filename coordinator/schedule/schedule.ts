@@ -16,12 +16,14 @@ export class Schedule {
   readonly #requests = new LeaseRequests();
   #run: RunProgress | undefined;
   #effects: ScheduleEffect[] = [];
-  #nextLeaseId = 1;
+  #nextLeaseId: number;
   /** Never goes back. */
   #nowMs = 0;
   #tickedMs: number | undefined;
 
-  constructor(timing: Partial<ScheduleTiming> = {}) {
+  /** @param leaseIdStart first lease id. @default 1 */
+  constructor(timing: Partial<ScheduleTiming> = {}, leaseIdStart = 1) {
+    this.#nextLeaseId = leaseIdStart;
     this.timing = { ...DEFAULT_TIMING, ...timing };
   }
 

@@ -1,39 +1,87 @@
+// The checkpoints of a run. One is begun at the end of every phase and written beside the next one, so that a crash
+// costs at most the phase in progress and the one before it; only where phases are shorter than half a second, or
+// than twenty times what a checkpoint takes, are some passed over, and a crash costs that long. Only tables that
+// changed are written: each once an epoch.
+
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type Clock, systemClock } from '../../common/clock.js';
-import { assert, CorruptError, messageOf } from '../../common/errors.js';
-import { readCheckpoint, type Snapshot, writeCheckpoint } from './checkpoint.js';
+import type { Clock } from '../../common/clock.js';
+import { assert, CorruptError, messageOf, StoaError } from '../../common/errors.js';
+import { sharedFloat32 } from '../../common/shared-memory.js';
+import type { Side } from '../../models/csr.js';
+import { packedGramLength } from '../../models/gram.js';
+import type { DiskGuard } from '../journal/disk-guard.js';
+import type { PhaseEnd } from '../journal/entries.js';
+import type { Fence } from '../leader/fence.js';
+import type { RunConfig } from '../plan/run-config.js';
+import type { Snapshot } from './checkpoint.js';
+import {
+  type CheckpointManifest,
+  type CheckpointName,
+  checkpointName,
+  checkpointNames,
+  readManifest,
+  type TableEntry,
+  tableFiles,
+  tablePath,
+  termOf,
+  writeManifest,
+} from './checkpoint-manifest.js';
+import { readTable, writeTable } from './table-file.js';
 
-/** The newest and, should it turn out damaged, the one before. */
-const KEPT = 2;
-const NAME = /^phase-(\d{6,})$/;
 /**
- * Share of the time that goes into checkpoints at most: what training loses by them, and what a crash may lose of it,
- * stay small beside each other whether an epoch takes a hundredth of a second or an hour.
+ * Least time from one checkpoint to the next. A disk takes some 10 ms to confirm one, and ten times that when others
+ * use it too: more often, and short phases would mostly wait for it.
  */
+const INTERVAL_MS = 500;
+/** Share of the time that goes into checkpoints at most: a slow disk has fewer of them. */
 const TIME_SHARE_MAX = 0.05;
+/** Between two tries of a write that met a full disk although the guard saw room (a quota, another writer). */
+const RETRY_MS = 500;
+/** The manifest, the line of metrics and the journal's pages, generously. */
+const SMALL_BYTES = 2 << 20;
 
-/** The checkpoints of a run: at most one is being written. */
+const SIDES = ['users', 'items'] as const;
+
+/** Of models that push and pull. */
+const NO_GRAM = new Float64Array(0);
+
+export interface CheckpointsOptions {
+  dir: string;
+  /** How many to keep. */
+  keep: number;
+  fence: Fence;
+  guard: DiskGuard;
+  /** Ends waits for room on the disk. */
+  signal: AbortSignal;
+  clock: Clock;
+  log: Logger;
+  /** Called when a checkpoint is durable, to put it down where it counts. */
+  acknowledge: (end: PhaseEnd) => Promise<void>;
+  /** The run waits for room on the disk, or does no longer. */
+  onWaiting: (isWaiting: boolean) => void;
+  /** Called at once when the disk did not confirm a write. */
+  onFatal: (error: StoaError) => void;
+}
+
 export class Checkpoints {
-  readonly #dir: string;
+  readonly #o: CheckpointsOptions;
   #writing: { nextPhase: number; captured: Promise<void>; durable: Promise<void> } | undefined;
-  readonly #clock: Clock;
   #lastPhase = -1;
+  #begunMs = Number.NEGATIVE_INFINITY;
+  /** How long the last one took to write, without waiting for room on the disk. */
+  #tookMs = 0;
   #hasFailed = false;
-  /** When the last one was begun, and how long it took. */
-  #last: { beginMs: number; tookMs: number } | undefined;
+  #isWaiting = false;
+  /** What is on disk of each side's newest table. */
+  readonly #tables: Partial<Record<Side, TableEntry>> = {};
+  /** Table files of the checkpoints that are whole, by name. */
+  readonly #whole = new Map<string, string[]>();
 
-  constructor(dir: string, clock: Clock = systemClock) {
-    this.#dir = dir;
-    this.#clock = clock;
-  }
-
-  /** True when another one, as long as the last, would keep within the share of the time. */
-  get isAffordable(): boolean {
-    if (this.#last === undefined) return true;
-    const { beginMs, tookMs } = this.#last;
-    return this.#clock.nowMs() - beginMs >= tookMs / TIME_SHARE_MAX;
+  constructor(options: CheckpointsOptions) {
+    this.#o = options;
   }
 
   /** The phase that the newest durable checkpoint goes on with, -1 when there is none. */
@@ -45,26 +93,36 @@ export class Checkpoints {
     return this.#writing !== undefined;
   }
 
+  /**
+   * False when the last one was begun less than `INTERVAL_MS` ago, or took too much of the time since. One that waits
+   * for room on the disk makes the next one due: the run is to wait with it.
+   */
+  get isDue(): boolean {
+    if (this.#isWaiting) return true;
+    const leastMs = Math.max(INTERVAL_MS, this.#tookMs / TIME_SHARE_MAX);
+    return this.#o.clock.nowMs() - this.#begunMs >= leastMs;
+  }
+
   /** The last write failed; `settle` says why. */
   get hasFailed(): boolean {
     return this.#hasFailed;
   }
 
   /**
-   * Starts to write a checkpoint, which appears only after `before` has resolved. A failure comes out of `settle`.
+   * Starts to write a checkpoint, which appears only after `before` has resolved. It waits for room on the disk. A
+   * failure comes out of `settle`.
    */
-  begin(snapshot: Snapshot, before: Promise<void>): void {
+  begin(snapshot: Snapshot, before: () => Promise<void>): void {
     assert(!this.isWriting, 'one checkpoint is written at a time');
+    this.#begunMs = this.#o.clock.nowMs();
     let capture = () => {};
     const captured = new Promise<void>((resolve) => {
       capture = resolve;
     });
-    const beginMs = this.#clock.nowMs();
-    const durable = this.#write(snapshot, before, capture);
+    const durable = this.#writeWhenThereIsRoom(snapshot, before, capture);
     this.#writing = { nextPhase: snapshot.nextPhase, captured, durable };
     durable.then(
       () => {
-        this.#last = { beginMs, tookMs: this.#clock.nowMs() - beginMs };
         this.#lastPhase = snapshot.nextPhase;
         this.#writing = undefined;
       },
@@ -90,38 +148,216 @@ export class Checkpoints {
     await this.#writing?.durable;
   }
 
-  /** The newest checkpoint that is whole, or undefined when there is none at all. @throws {CorruptError} none is whole. */
-  async latest(log: Logger): Promise<Snapshot | undefined> {
+  /**
+   * The newest checkpoint that is whole, or undefined when there is none at all.
+   *
+   * @param acknowledged what the journal says of the run's phases, oldest first; absent: there is no journal. Others
+   *   are taken only when none of these is whole.
+   * @throws {CorruptError} there are checkpoints, and none is whole.
+   */
+  async latest(acknowledged?: readonly PhaseEnd[]): Promise<Snapshot | undefined> {
+    const { log } = this.#o;
     let damage: CorruptError | undefined;
-    for (const name of (await this.#names()).reverse()) {
+    const found = await this.#names();
+    for (const candidate of inOrder(found, acknowledged)) {
+      if (candidate.isUnexpected) {
+        log.warn(
+          { checkpoint: candidate.name },
+          'the journal does not know this checkpoint; it is whole or passed over',
+        );
+      }
       try {
-        const snapshot = await readCheckpoint(path.join(this.#dir, name));
-        this.#lastPhase = snapshot.nextPhase;
+        const snapshot = await this.#read(candidate.name, candidate.sha256);
+        await this.#rememberOthers(found, candidate.name);
         return snapshot;
       } catch (error) {
         if (!(error instanceof CorruptError)) throw error;
-        log.warn({ checkpoint: name }, messageOf(error));
+        log.warn({ checkpoint: candidate.name }, `${messageOf(error)}; going back to the checkpoint before`);
         damage ??= error;
       }
     }
-    if (damage !== undefined) throw damage;
-    return undefined;
+    if (damage === undefined) return undefined;
+    throw new CorruptError(damage.code, `no checkpoint in ${this.#o.dir} is whole: ${damage.message}`, {
+      fields: damage.fields,
+      cause: damage,
+    });
   }
 
-  async #write(snapshot: Snapshot, before: Promise<void>, captured: () => void): Promise<void> {
-    await before;
-    await mkdir(this.#dir, { recursive: true });
-    const dir = path.join(this.#dir, `phase-${String(snapshot.nextPhase).padStart(6, '0')}`);
-    await rm(dir, { recursive: true, force: true });
-    await writeCheckpoint(dir, snapshot, captured);
-    for (const name of (await this.#names()).slice(0, -KEPT)) {
-      await rm(path.join(this.#dir, name), { recursive: true, force: true });
+  async #read(name: string, sha256: string | undefined): Promise<Snapshot> {
+    const { dir } = this.#o;
+    const manifest = await readManifest(path.join(dir, name), sha256);
+    const { factors } = manifest;
+    const load = async (side: Side) => {
+      const rows = sharedFloat32(manifest[side].rows * factors);
+      const hasGram = manifest[side].bytes > rows.byteLength;
+      const gram = new Float64Array(hasGram ? packedGramLength(factors) : 0);
+      await readTable(tablePath(dir, manifest[side]), manifest[side], rows, gram);
+      return { rows, sums: hasGram ? { gram, penalty: manifest[side].penalty } : undefined };
+    };
+    const users = await load('users');
+    const items = await load('items');
+    for (const side of SIDES) this.#tables[side] = manifest[side];
+    this.#whole.set(name, tableFiles(manifest));
+    this.#lastPhase = manifest.next_phase;
+    return {
+      runId: manifest.run_id,
+      plan: manifest.plan,
+      config: manifest.config as RunConfig,
+      nextPhase: manifest.next_phase,
+      factors,
+      clocks: { users: manifest.users.clock, items: manifest.items.clock },
+      tables: { users: users.rows, items: items.rows },
+      sums: { users: users.sums, items: items.sums },
+    };
+  }
+
+  /** Those before the one that is taken are kept as far as they are to be kept. */
+  async #rememberOthers(found: readonly CheckpointName[], taken: string): Promise<void> {
+    for (const { name } of found.slice(found.findIndex((one) => one.name === taken) + 1)) {
+      const manifest = await readManifest(path.join(this.#o.dir, name)).catch(() => undefined);
+      if (manifest !== undefined) this.#whole.set(name, tableFiles(manifest));
     }
   }
 
-  async #names(): Promise<string[]> {
-    const names = await readdir(this.#dir).catch(() => []);
-    const phases = names.flatMap((name) => NAME.exec(name)?.[1] ?? []).sort((a, b) => Number(a) - Number(b));
-    return phases.map((phase) => `phase-${phase}`);
+  async #writeWhenThereIsRoom(
+    snapshot: Snapshot,
+    before: () => Promise<void>,
+    captured: () => void,
+  ): Promise<void> {
+    const { guard, signal, clock, log, onWaiting, onFatal } = this.#o;
+    // Once its rows may change again, a table that was written must not be written anew.
+    const written: Partial<Record<Side, TableEntry>> = {};
+    const bytes = SIDES.reduce((sum, side) => sum + snapshot.tables[side].byteLength, SMALL_BYTES);
+    let hasWaited = false;
+    const wait = (sentence: string) => {
+      if (!hasWaited) log.warn(sentence);
+      hasWaited = true;
+      this.#isWaiting = true;
+      onWaiting(true);
+    };
+    for (;;) {
+      try {
+        await guard.untilRoom(bytes, signal, wait);
+        const beginMs = clock.nowMs();
+        await this.#write(snapshot, written, { before, captured });
+        this.#tookMs = clock.nowMs() - beginMs;
+        break;
+      } catch (error) {
+        const code = error instanceof StoaError ? error.code : undefined;
+        if (code === 'STOA_DISK_FAILED') onFatal(error as StoaError);
+        if (code !== 'STOA_DISK_FULL') throw error;
+        wait(messageOf(error));
+        await sleep(RETRY_MS, undefined, { signal });
+      }
+    }
+    if (!hasWaited) return;
+    this.#isWaiting = false;
+    log.info('there is room on the disk again; going on');
+    onWaiting(false);
   }
+
+  async #write(
+    snapshot: Snapshot,
+    written: Partial<Record<Side, TableEntry>>,
+    { before, captured }: { before: () => Promise<void>; captured: () => void },
+  ): Promise<void> {
+    const { dir, fence, acknowledge } = this.#o;
+    fence.check();
+    await mkdir(dir, { recursive: true });
+    for (const side of SIDES) written[side] ??= await this.#writeSide(side, snapshot);
+    captured();
+    const { users, items } = written as Record<Side, TableEntry>;
+    await before();
+    fence.check();
+    const manifest: CheckpointManifest = {
+      format: 'stoa-checkpoint',
+      version: 2,
+      run_id: snapshot.runId,
+      plan: snapshot.plan,
+      config: snapshot.config,
+      next_phase: snapshot.nextPhase,
+      factors: snapshot.factors,
+      users,
+      items,
+    };
+    const name = checkpointName(snapshot.nextPhase, fence.term);
+    const sha256 = await writeManifest(path.join(dir, name), manifest);
+    this.#tables.users = users;
+    this.#tables.items = items;
+    this.#whole.set(name, tableFiles(manifest));
+    await acknowledge({ next_phase: snapshot.nextPhase, checkpoint: name, sha256 });
+    fence.check();
+    await this.#prune();
+  }
+
+  /**
+   * Writes a side's table unless it is there already. One of an earlier term is written again: its leader, should it
+   * not be dead but frozen, might yet remove what it believes to be its own.
+   */
+  async #writeSide(side: Side, snapshot: Snapshot): Promise<TableEntry> {
+    const { dir, fence } = this.#o;
+    const clock = snapshot.clocks[side];
+    const sums = snapshot.sums[side];
+    const before = this.#tables[side];
+    if (before?.clock === clock && termOf(before.file) === fence.term) return before;
+    const file = `${side}-${String(clock).padStart(6, '0')}.${fence.term}.table`;
+    const rows = snapshot.tables[side];
+    const facts = await writeTable(path.join(dir, file), rows, sums?.gram ?? NO_GRAM);
+    return { file, clock, rows: rows.length / snapshot.factors, ...facts, penalty: sums?.penalty };
+  }
+
+  /**
+   * Removes what is older than the checkpoints to keep. Files of later terms are another leader's: this process may
+   * have been frozen since it looked.
+   */
+  async #prune(): Promise<void> {
+    const { dir, keep, fence } = this.#o;
+    const entries = await readdir(dir);
+    const kept = checkpointNames(entries)
+      .filter(({ name }) => this.#whole.has(name))
+      .slice(0, keep);
+    const needed = new Set(kept.flatMap(({ name }) => [name, ...this.#whole.get(name)!]));
+    for (const name of entries) {
+      if (needed.has(name) || termOf(name) > fence.term) continue;
+      this.#whole.delete(name);
+      await rm(path.join(dir, name), { recursive: true, force: true });
+    }
+  }
+
+  async #names(): Promise<CheckpointName[]> {
+    return checkpointNames(await readdir(this.#o.dir).catch(() => []));
+  }
+}
+
+/** Settings that the newest checkpoint of a folder was made with; undefined where none can be read. */
+export async function checkpointSettings(dir: string): Promise<Record<string, unknown> | undefined> {
+  for (const { name } of checkpointNames(await readdir(dir).catch(() => []))) {
+    const manifest = await readManifest(path.join(dir, name)).catch(() => undefined);
+    if (manifest !== undefined) return manifest.config;
+  }
+  return undefined;
+}
+
+/** The term that a process without a journal writes under: beyond all that are there. */
+export async function nextCheckpointTerm(dir: string): Promise<number> {
+  const names = checkpointNames(await readdir(dir).catch(() => []));
+  return 1 + Math.max(0, ...names.map(({ term }) => term));
+}
+
+interface Choice {
+  readonly name: string;
+  readonly sha256?: string;
+  readonly isUnexpected?: boolean;
+}
+
+function inOrder(found: readonly CheckpointName[], acknowledged: readonly PhaseEnd[] | undefined): Choice[] {
+  if (acknowledged === undefined) return found.map(({ name }) => ({ name }));
+  const there = new Set(found.map(({ name }) => name));
+  // Those that were removed to make room for newer ones are not missed.
+  const known = acknowledged.filter(({ checkpoint }) => there.has(checkpoint)).reverse();
+  const rest = found.filter(({ name }) => !acknowledged.some(({ checkpoint }) => checkpoint === name));
+  return [
+    ...known.map(({ checkpoint, sha256 }) => ({ name: checkpoint, sha256 })),
+    ...rest.map(({ name }) => ({ name, isUnexpected: true })),
+  ];
 }

@@ -36,11 +36,15 @@ export class MetricsLog {
   readonly #file: string;
   readonly #records: PhaseRecord[];
   readonly #phasesPerEpoch: number;
+  /** Lines that are not on disk yet, and where they go. */
+  #pending = '';
+  #bytes: number;
   #lastWrite: Promise<void> = Promise.resolve();
 
-  private constructor(file: string, records: PhaseRecord[], phasesPerEpoch: number) {
+  private constructor(file: string, records: PhaseRecord[], bytes: number, phasesPerEpoch: number) {
     this.#file = file;
     this.#records = records;
+    this.#bytes = bytes;
     this.#phasesPerEpoch = phasesPerEpoch;
   }
 
@@ -49,8 +53,9 @@ export class MetricsLog {
     const text = phases === 0 ? '' : await readFile(file, 'utf8').catch(() => '');
     const lines = text.split('\n').map(parseLine);
     const kept = lines.filter((line) => line !== undefined && line.phase < phases) as MetricsLine[];
-    await writeFileAtomic(file, kept.map((line) => `${JSON.stringify(line)}\n`).join(''));
-    return new MetricsLog(file, kept.map(toRecord), phasesPerEpoch);
+    const again = kept.map((line) => `${JSON.stringify(line)}\n`).join('');
+    await writeFileAtomic(file, again);
+    return new MetricsLog(file, kept.map(toRecord), Buffer.byteLength(again), phasesPerEpoch);
   }
 
   get records(): readonly PhaseRecord[] {
@@ -60,14 +65,23 @@ export class MetricsLog {
   /** Adds a phase; it is on disk when `flush` resolves. */
   append(phase: number, record: PhaseRecord): void {
     this.#records.push(record);
-    const text = `${JSON.stringify(toLine(phase, record))}\n`;
-    this.#lastWrite = this.#lastWrite.then(() => appendDurably(this.#file, text));
+    this.#pending += `${JSON.stringify(toLine(phase, record))}\n`;
     // Whoever flushes hears of a failure; nobody may be flushing yet.
-    this.#lastWrite.catch(() => {});
+    this.flush().catch(() => {});
   }
 
+  /** Writes what is not on disk yet; after a failure it may be tried again. */
   flush(): Promise<void> {
+    this.#lastWrite = this.#lastWrite.catch(() => {}).then(() => this.#writePending());
     return this.#lastWrite;
+  }
+
+  async #writePending(): Promise<void> {
+    const text = this.#pending;
+    if (text === '') return;
+    await writeDurably(this.#file, text, this.#bytes);
+    this.#bytes += Buffer.byteLength(text);
+    this.#pending = this.#pending.slice(text.length);
   }
 
   /** Seconds of each complete epoch. */
@@ -88,11 +102,15 @@ export class MetricsLog {
   }
 }
 
-async function appendDurably(file: string, text: string): Promise<void> {
+/** Writes at a place: what an earlier try left half done there is overwritten. */
+async function writeDurably(file: string, text: string, position: number): Promise<void> {
   try {
-    const handle = await open(file, 'a');
+    const handle = await open(file, 'r+');
     try {
-      await handle.writeFile(text);
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; ) {
+        at += (await handle.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
+      }
       await handle.datasync();
     } finally {
       await handle.close();

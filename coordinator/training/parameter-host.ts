@@ -1,6 +1,7 @@
 import { FencedError } from '../../common/errors.js';
 import { sideOf } from '../../common/sides.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
+import type { Fence } from '../leader/fence.js';
 import type { Exchanges } from '../parameters/exchanges.js';
 import type { ParameterHost } from '../parameters/parameters-service.js';
 import { PhaseTraining } from './phase-training.js';
@@ -11,12 +12,13 @@ import type { ScheduleHost } from './schedule-host.js';
 export function parameterHost(
   runs: Runs,
   host: ScheduleHost,
-  { exchanges, moved }: { exchanges: Exchanges; moved: ParameterHost['moved'] },
+  { exchanges, moved, fence }: { exchanges: Exchanges; moved: ParameterHost['moved']; fence?: Fence },
 ): ParameterHost {
   const requireActive = (runId: string) => activeRun(runs, runId);
   return {
     store: (runId) => phaseTraining(requireActive(runId)).store,
     judge: (header) => {
+      fence?.check();
       sideOf(header.side);
       return host.judge(resultKey(header), header);
     },
@@ -25,7 +27,10 @@ export function parameterHost(
       const { rowStart, rowEnd } = plan.blocks[sideOf(header.side)][header.block]!;
       return { rowStart, rowEnd, factors: plan.factors };
     },
-    deliver: (delivery) => host.deliver(delivery),
+    deliver: (delivery) => {
+      fence?.check();
+      return host.deliver(delivery);
+    },
     exchange: (sessionId) => {
       const plan = runs.active?.training.plan;
       return plan && exchanges.get(sessionId, plan);

@@ -208,29 +208,30 @@ export class PhaseTraining implements Training, RunListener {
 
   #isCheckpointDue(phase: Phase): boolean {
     const epochs = this.#o.config['train.checkpoint_epochs'];
-    return epochs > 0 && phase.side === 'items' && (phase.epoch + 1) % epochs === 0;
+    return epochs > 0 && (phase.epoch + 1) % epochs === 0;
   }
 
-  /** Unless one is still being written, or would cost too much of the time: then this epoch goes without. */
+  /** Unless the last one was only just begun; else waits for it: what is on disk is at most one phase behind. */
   async #beginCheckpoint(): Promise<void> {
     const { checkpoints, metrics } = this.#o;
     if (checkpoints.hasFailed) await checkpoints.settle();
-    if (checkpoints.isWriting || !checkpoints.isAffordable) return;
+    if (!checkpoints.isDue) return;
+    await checkpoints.settle();
     // A checkpoint must not be ahead of the phases' records.
-    checkpoints.begin(this.#snapshot(), metrics.flush());
+    checkpoints.begin(this.#snapshot(), () => metrics.flush());
   }
 
   async #checkpointNow(): Promise<void> {
     const { checkpoints, metrics } = this.#o;
     await checkpoints.settle();
     if (this.#phasesDone === 0 || checkpoints.lastPhase === this.#phasesDone) return;
-    checkpoints.begin(this.#snapshot(), metrics.flush());
+    checkpoints.begin(this.#snapshot(), () => metrics.flush());
     await checkpoints.settle();
   }
 
   #snapshot() {
-    const { store, runId, planFingerprint } = this.#o;
-    return snapshotOf(store, { runId, plan: planFingerprint }, this.#phasesDone);
+    const { store, runId, planFingerprint, config } = this.#o;
+    return snapshotOf(store, { runId, plan: planFingerprint, config }, this.#phasesDone);
   }
 
   #now(): number {

@@ -15,7 +15,7 @@ import { explainDisk, refuseExisting, writeFileAtomic } from '../../common/atomi
 import { CorruptError, NotFoundError } from '../../common/errors.js';
 import { parseRunConfig, type RunConfig } from '../plan/run-config.js';
 
-const recordSchema = z.strictObject({
+export const recordSchema = z.strictObject({
   format: z.literal('stoa-run'),
   version: z.literal(1),
   run_id: z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
@@ -64,6 +64,13 @@ export class RunFolder {
     await mkdir(this.checkpointsDir, { recursive: true }).catch((error: unknown) => {
       throw explainDisk(error, this.dir);
     });
+    await writeFileAtomic(path.join(this.dir, 'config.yaml'), stringify(config));
+    await this.writeRecord(record);
+  }
+
+  /** Makes a folder again whose files were lost. */
+  async restore(record: RunRecord, config: RunConfig): Promise<void> {
+    await mkdir(this.checkpointsDir, { recursive: true });
     await writeFileAtomic(path.join(this.dir, 'config.yaml'), stringify(config));
     await this.writeRecord(record);
   }

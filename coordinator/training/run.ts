@@ -15,6 +15,7 @@ export class Run {
   readonly expectedWorkers: number;
   /** Goes on from a checkpoint, where there is one. */
   readonly isResumed: boolean;
+  readonly #persist: (record: RunRecord) => Promise<void>;
   /** Aborts when somebody wants the run stopped. */
   readonly stopping = new AbortController();
   /** What happens now, for people: "planning", "evaluating", …; empty while phases go on and after the end. */
@@ -38,11 +39,14 @@ export class Run {
     clock: Clock;
     expectedWorkers?: number;
     isResumed?: boolean;
+    /** Makes a change of the record last before anybody is told of it. @default in the run's folder */
+    persist?: (record: RunRecord) => Promise<void>;
   }) {
     this.folder = options.folder;
     this.config = options.config;
     this.expectedWorkers = options.expectedWorkers ?? 1;
     this.isResumed = options.isResumed ?? false;
+    this.#persist = options.persist ?? ((record) => options.folder.writeRecord(record));
     this.#record = options.record;
     this.#clock = options.clock;
     this.#outcome = new Promise((resolve, reject) => {
@@ -95,6 +99,13 @@ export class Run {
     return this.#change;
   }
 
+  /** Takes over the time that phases on disk say the run has taken: more than the record knows after a crash. */
+  catchUp(activeMs: number): void {
+    if (activeMs <= this.activeMs) return;
+    this.#record = { ...this.#record, active_ms: activeMs };
+    if (this.#startedMs !== undefined) this.#startedMs = this.#clock.nowMs();
+  }
+
   notify(): void {
     this.#wakeWatchers();
     this.#renewChange();
@@ -127,8 +138,11 @@ export class Run {
   async endEarly(error: StoaError, isPaused = false): Promise<void> {
     const isStopped = error.code === 'STOA_INTERRUPTED';
     const state = isStopped ? (isPaused ? 'queued' : 'stopped') : 'failed';
-    await this.#end({ state, error: isStopped ? undefined : error.message });
-    this.#settle?.reject(error);
+    try {
+      await this.#end({ state, error: isStopped ? undefined : error.message });
+    } finally {
+      this.#settle?.reject(error);
+    }
   }
 
   /** The error of a run that somebody stopped. */
@@ -148,11 +162,13 @@ export class Run {
     await this.#update({ ...change, active_ms: activeMs, phases_done: this.phasesDone });
   }
 
+  /** Watchers hear of a change when it is durable; of one that cannot be kept they hear too, it has happened. */
   async #update(change: Partial<RunRecord>): Promise<void> {
-    this.#record = { ...this.#record, ...change };
+    const record = { ...this.#record, ...change };
     try {
-      await this.folder.writeRecord(this.#record);
+      await this.#persist(record);
     } finally {
+      this.#record = record;
       this.notify();
     }
   }

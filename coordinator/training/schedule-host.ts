@@ -45,6 +45,7 @@ interface PendingReply {
 
 export class ScheduleHost {
   readonly roster = new WorkerRoster();
+  readonly term: number;
   readonly #schedule: Schedule;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -62,11 +63,14 @@ export class ScheduleHost {
     log: Logger;
     timing?: Partial<ScheduleTiming>;
     observer?: ScheduleObserver;
+    /** Of the coordinator: no two terms lend under the same lease id. @default 1 */
+    term?: number;
   }) {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#observer = options.observer;
-    this.#schedule = new Schedule(options.timing);
+    this.term = options.term ?? 1;
+    this.#schedule = new Schedule(options.timing, leaseIdStart(this.term));
     this.#timer = setInterval(() => {
       this.#schedule.tick(this.#clock.nowMs());
       this.#carryOut();
@@ -262,6 +266,11 @@ export class ScheduleHost {
   requireSession(sessionId: string): void {
     if (!this.#schedule.hasSession(sessionId)) throw sessionOver('the session is over; register again');
   }
+}
+
+/** 2^32 ids a term, which no term uses up; the ids of 2^21 terms are exact numbers. */
+function leaseIdStart(term: number): number {
+  return term * 2 ** 32 + 1;
 }
 
 function refusal(effect: Extract<ScheduleEffect, { type: 'requestRefused' }>): Error {

@@ -1,5 +1,6 @@
 import { FencedError, UsageError } from '../../common/errors.js';
 import type { StepHeader__Output } from '../../proto/generated/stoa/parameters/v1/StepHeader.js';
+import type { Fence } from '../leader/fence.js';
 import { requireItemRows, type StepHost } from '../parameters/step-service.js';
 import { activeRun } from './parameter-host.js';
 import type { Runs } from './runs.js';
@@ -7,7 +8,11 @@ import type { ScheduleHost } from './schedule-host.js';
 import { StepTraining } from './step-training.js';
 
 /** Connects the push/pull service with the run in progress and its schedule. */
-export function stepHost(runs: Runs, host: ScheduleHost, moved: StepHost['moved']): StepHost {
+export function stepHost(
+  runs: Runs,
+  host: ScheduleHost,
+  { moved, fence }: { moved: StepHost['moved']; fence?: Fence },
+): StepHost {
   return {
     read: async ({ runId, sessionId, block, clock, items }, signal) => {
       const training = stepTraining(runs, runId);
@@ -16,13 +21,19 @@ export function stepHost(runs: Runs, host: ScheduleHost, moved: StepHost['moved'
       if (block >= plan.blocks.users.length) throw noBlock(block, plan.blocks.users.length);
       return training.read({ block, clock, items: requireItemRows(items, plan.items) }, signal);
     },
-    judge: (header) => host.judge(resultKey(header), header),
+    judge: (header) => {
+      fence?.check();
+      return host.judge(resultKey(header), header);
+    },
     shapeOf: ({ runId, block }) => {
       const { plan } = stepTraining(runs, runId);
       const { rowStart, rowEnd } = plan.blocks.users[block]!;
       return { rowStart, rowEnd, columns: plan.factors, items: plan.items };
     },
-    deliver: (delivery) => host.deliver(delivery),
+    deliver: (delivery) => {
+      fence?.check();
+      return host.deliver(delivery);
+    },
     refuse: ({ sessionId, leaseId }, reason) => host.fail(sessionId, [leaseId], reason, false),
     moved,
   };

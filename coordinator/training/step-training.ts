@@ -336,16 +336,17 @@ export class StepTraining implements Training, RunListener {
     const epochs = config['train.checkpoint_epochs'];
     if (epochs === 0 || (phase.epoch + 1) % epochs !== 0) return;
     if (checkpoints.hasFailed) await checkpoints.settle();
-    if (checkpoints.isWriting || !checkpoints.isAffordable) return;
+    if (!checkpoints.isDue) return;
+    await checkpoints.settle();
     // A checkpoint must not be ahead of the epochs' records.
-    checkpoints.begin(this.#snapshot(), metrics.flush());
+    checkpoints.begin(this.#snapshot(), () => metrics.flush());
   }
 
   async #checkpointNow(): Promise<void> {
     const { checkpoints, metrics } = this.#o;
     await checkpoints.settle();
     if (this.#phasesDone === 0 || checkpoints.lastPhase === this.#phasesDone) return;
-    checkpoints.begin(this.#snapshot(), metrics.flush());
+    checkpoints.begin(this.#snapshot(), () => metrics.flush());
     await checkpoints.settle();
   }
 
@@ -356,6 +357,7 @@ export class StepTraining implements Training, RunListener {
     return {
       runId,
       plan: planFingerprint,
+      config,
       nextPhase: this.#phasesDone,
       factors: store.columns,
       clocks: { users: clock, items: clock },

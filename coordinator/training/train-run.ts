@@ -1,15 +1,19 @@
 // One run from its data to its result: plan, tables, phases, finish.
 
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { sha256 } from '../../common/checksums.js';
 import type { Clock } from '../../common/clock.js';
-import { StateError } from '../../common/errors.js';
+import { messageOf, StateError, StoaError } from '../../common/errors.js';
+import { DiskGuard } from '../journal/disk-guard.js';
+import type { Durability } from '../journal/durability.js';
+import { type Fence, soleFence } from '../leader/fence.js';
 import { ParameterStore } from '../parameters/parameter-store.js';
 import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { phasesPerEpoch } from '../plan/run-config.js';
 import type { Snapshot } from './checkpoint.js';
-import { Checkpoints } from './checkpoints.js';
+import { Checkpoints, nextCheckpointTerm } from './checkpoints.js';
 import { finishRun } from './finish-run.js';
 import { initializeItems } from './initial-factors.js';
 import { MetricsLog } from './metrics-log.js';
@@ -17,6 +21,7 @@ import { openStepTraining } from './open-step-training.js';
 import { PhaseTraining } from './phase-training.js';
 import type { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
+import { requireSameSettings } from './same-settings.js';
 import type { ScheduleHost } from './schedule-host.js';
 import type { StepTraining } from './step-training.js';
 import type { TrainResult } from './train-result.js';
@@ -24,6 +29,9 @@ import type { Training } from './training.js';
 
 /** Workers of one machine start together; those that are not there by then join later. */
 const WORKERS_WAIT_MS = 5000;
+/** Between two tries on a disk that has too little room. */
+const DISK_RETRY_MS = 500;
+const WAITING_FOR_DISK = 'waiting for room on the disk';
 
 /** By what its blocks deliver. */
 export type ActiveTraining = PhaseTraining | StepTraining;
@@ -32,6 +40,7 @@ export interface TrainingContext {
   host: ScheduleHost;
   clock: Clock;
   log: Logger;
+  durability: Durability;
   onPhase: (side: string, seconds: number) => void;
   /** Told how many clocks behind each read of a run that pushes and pulls was. */
   onRead: (staleness: number) => void;
@@ -41,7 +50,7 @@ export interface TrainingContext {
 
 /** @throws {StateError} `STOA_INTERRUPTED`: it was stopped, a checkpoint is kept; and all that can go wrong. */
 export async function trainRun(run: Run, context: TrainingContext): Promise<TrainResult> {
-  const { host, clock, log } = context;
+  const { host, clock, durability } = context;
   run.enterStage('planning');
   const { dataset, test, fold_in: foldIn } = run.record;
   const data = await openRunData({ dataset, test, foldIn }, run.config);
@@ -53,11 +62,13 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
   const planFingerprint = fingerprintOf(plan, data);
   await run.folder.writeText('plan.json', renderPlan(plan));
 
-  const checkpoints = new Checkpoints(run.folder.checkpointsDir, clock);
-  const snapshot = run.isResumed ? await checkpoints.latest(log) : undefined;
-  if (snapshot !== undefined) requirePlan(snapshot, planFingerprint, run.folder.dir);
+  const checkpoints = await checkpointsOf(run, context);
+  const acknowledged = durability.journal?.state.runs.get(run.id)?.phases;
+  const snapshot = run.isResumed ? await checkpoints.latest(acknowledged) : undefined;
+  if (snapshot !== undefined) requireGoesOn(snapshot, run, planFingerprint);
   const phaseStart = snapshot?.nextPhase ?? 0;
   const metrics = await MetricsLog.open(run.folder.metricsFile, phaseStart, phasesPerEpoch(run.config));
+  run.catchUp(metrics.records.at(-1)?.endMs ?? 0);
   const options = {
     runId: run.id,
     config: run.config,
@@ -80,7 +91,60 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
   run.training = training;
   context.onReady({ run, data, training });
   await doPhases(run, training, host);
-  return finishRun({ run, data, training, rowCounts, roster: host.roster, clock });
+  const finish = () => {
+    durability.fence?.check();
+    return finishRun({ run, data, training, rowCounts, roster: host.roster, clock });
+  };
+  return whenThereIsRoom(run, context, 4 * plan.factors * (plan.users + plan.items), finish);
+}
+
+async function checkpointsOf(run: Run, { clock, log, durability }: TrainingContext): Promise<Checkpoints> {
+  const { journal, diskReserveBytes, onFatal } = durability;
+  const dir = run.folder.checkpointsDir;
+  return new Checkpoints({
+    dir,
+    keep: run.config['train.checkpoint_keep'],
+    fence: await fenceOf(durability, dir),
+    guard: new DiskGuard(run.folder.dir, diskReserveBytes),
+    signal: run.stopping.signal,
+    clock,
+    log,
+    acknowledge: async (end) => journal?.append({ kind: 'phase', run_id: run.id, end }),
+    onWaiting: (isWaiting) => run.enterStage(isWaiting ? WAITING_FOR_DISK : ''),
+    onFatal,
+  });
+}
+
+/** Checkpoints that were copied here may have been written under later terms than the coordinator's. */
+async function fenceOf({ fence }: Durability, dir: string): Promise<Fence> {
+  const next = await nextCheckpointTerm(dir);
+  if (fence === undefined) return soleFence(next);
+  return next > fence.term + 1 ? { term: next, check: () => fence.check() } : fence;
+}
+
+/** Does what is safe to repeat, again and again until the disk has room for it or the run is stopped. */
+async function whenThereIsRoom<T>(
+  run: Run,
+  { log, durability }: TrainingContext,
+  bytes: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  const guard = new DiskGuard(run.folder.dir, durability.diskReserveBytes);
+  const { signal } = run.stopping;
+  const wait = (sentence: string) => {
+    log.warn(sentence);
+    run.enterStage(WAITING_FOR_DISK);
+  };
+  for (;;) {
+    await guard.untilRoom(bytes, signal, wait);
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof StoaError) || error.code !== 'STOA_DISK_FULL') throw error;
+      wait(messageOf(error));
+      await sleep(DISK_RETRY_MS, undefined, { signal });
+    }
+  }
 }
 
 async function doPhases(run: Run, training: Training, host: ScheduleHost): Promise<void> {
@@ -138,7 +202,10 @@ async function fillStore(
   return store;
 }
 
-function requirePlan(snapshot: Snapshot, planFingerprint: string, dir: string): void {
+/** @throws {UsageError} a setting was changed; {StateError} `STOA_VERSION`: other data, or blocks cut elsewhere. */
+function requireGoesOn(snapshot: Snapshot, run: Run, planFingerprint: string): void {
+  const { dir } = run.folder;
+  requireSameSettings(snapshot.config, run.config, run.folder);
   if (snapshot.plan === planFingerprint) return;
   throw new StateError(
     'STOA_VERSION',

@@ -11,7 +11,10 @@ export class TrainingMetrics implements Omit<ScheduleObserver, 'sessionEnded'> {
   readonly #rowBytes: Counter<'direction' | 'way'>;
   readonly #staleness: Histogram;
 
-  constructor(registry: Registry, workerCount: () => number) {
+  #workerCount = () => 0;
+
+  constructor(registry: Registry) {
+    const workerCount = () => this.#workerCount();
     const registers = [registry];
     this.#leased = new Counter({
       name: 'stoa_blocks_leased_total',
@@ -57,6 +60,11 @@ export class TrainingMetrics implements Omit<ScheduleObserver, 'sessionEnded'> {
         this.set(workerCount());
       },
     });
+  }
+
+  /** Says from now on how many workers there are. */
+  counts(workers: () => number): void {
+    this.#workerCount = workers;
   }
 
   leased(leases: readonly Lease[]): void {

@@ -116,6 +116,7 @@ function register(
   const sessionId = host.register({ ...told, facts });
   return {
     sessionId,
+    term: host.term,
     heartbeatInterval: toDuration(host.timing.heartbeatMs),
     sessionTimeout: toDuration(host.timing.sessionTimeoutMs),
     usesExchange: exchanges.open(sessionId, request.exchange),

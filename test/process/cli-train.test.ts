@@ -118,6 +118,18 @@ describe('stoa train', () => {
     expect((await itemFactors(at('stopped'))).equals(await itemFactors(at('whole')))).toBe(true);
   });
 
+  it('refuses to resume a run that another process trains, names that, and does not disturb it', async () => {
+    const run = startStoa(['train', '--data', split, '--out', at('busy'), ...LONG]);
+    await run.saying(/epoch \d+\/150/);
+    const second = await stoa(['resume', at('busy'), '--quiet']);
+    expect(second.exitCode).toBe(1);
+    expect(second.stderr).toMatch(new RegExp(`is in use by process ${run.child.pid} on `));
+    const before = run.said().stderr.length;
+    await run.saying(new RegExp(`^[^]{${before}}[^]*epoch \\d+/150`));
+    run.child.kill('SIGINT');
+    expect((await run.ended).exitCode).toBe(130);
+  });
+
   it('ends at once on a second Ctrl-C, and takes its workers along', async () => {
     const run = startStoa(['train', '--data', split, '--out', at('twice'), ...LONG]);
     await run.saying(/epoch \d+\/150/);

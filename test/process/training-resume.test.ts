@@ -82,12 +82,32 @@ it('a run that was stopped goes on to the same bytes on another coordinator with
 it('a damaged checkpoint is passed over for the one before, and the bytes are still the same', async () => {
   const dir = runDir();
   await stoppedRun(dir);
-  const checkpoints = (await readdir(path.join(dir, 'checkpoints'))).sort();
-  expect(checkpoints).toHaveLength(2);
-  const file = path.join(dir, 'checkpoints', checkpoints[1]!, 'factors.safetensors');
+  const folder = path.join(dir, 'checkpoints');
+  const names = (await readdir(folder)).sort();
+  const manifests = names.filter((name) => name.endsWith('.json'));
+  expect(manifests).toHaveLength(2);
+  const { users, items } = JSON.parse(
+    (await readFile(path.join(folder, manifests[1]!), 'utf8')).split('\n')[0]!,
+  );
+  const before = JSON.parse((await readFile(path.join(folder, manifests[0]!), 'utf8')).split('\n')[0]!);
+  const file = path.join(folder, users.file === before.users.file ? items.file : users.file);
   const bytes = await readFile(file);
   bytes[bytes.length - 100]! ^= 1;
   await writeFile(file, bytes);
+  expect((await resumed(dir, 1)).items).toBe(uninterrupted.items);
+});
+
+it('a setting that was changed after the first phases is refused by its name; one about checkpoints is not', async () => {
+  const dir = runDir();
+  await stoppedRun(dir);
+  const file = path.join(dir, 'config.yaml');
+  const settled = await readFile(file, 'utf8');
+  await writeFile(file, settled.replace('ials.regularization: 0.01', 'ials.regularization: 0.02'));
+  await expect(cluster.submit({ dataset, runDir: dir, resume: true })).rejects.toMatchObject({
+    code: 'STOA_RUN_STATE',
+    message: expect.stringContaining('ials.regularization'),
+  });
+  await writeFile(file, settled.replace('train.checkpoint_keep: 2', 'train.checkpoint_keep: 5'));
   expect((await resumed(dir, 1)).items).toBe(uninterrupted.items);
 });
 

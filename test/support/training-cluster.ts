@@ -152,6 +152,7 @@ export class TrainingCluster {
   }
 }
 
-function phasesOf({ epochsDone, phase }: RunStatus__Output): number {
-  return 2 * epochsDone + (phase === 'items' ? 1 : 0);
+/** A phase whose blocks are all in is complete, and counted among the epochs. */
+function phasesOf({ epochsDone, phase, blocksDone, blocksTotal }: RunStatus__Output): number {
+  return 2 * epochsDone + (phase === 'items' && blocksDone < blocksTotal ? 1 : 0);
 }
