@@ -11,7 +11,7 @@ import { planStepBlocks } from './plan-step-blocks.js';
 import { columnsOf, type RunConfig, solverOf } from './run-config.js';
 
 /** Of the way blocks are cut: raised when the same data and configuration would give other blocks. */
-export const PLAN_VERSION = 1;
+export const PLAN_VERSION = 2;
 
 export interface PlanInput {
   counts: { users: number; items: number; interactions: number; hasValues: boolean };
