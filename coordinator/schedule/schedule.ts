@@ -2,7 +2,7 @@
 // A pure machine: events and the time go in by `receive` and `tick`, effects come out by `drain`.
 
 import { assert } from '../../common/errors.js';
-import type { Lease, ScheduleEffect, ScheduleEvent, SessionInfo } from './events.js';
+import type { Disposition, Lease, ResultKey, ScheduleEffect, ScheduleEvent, SessionInfo } from './events.js';
 import { type LeaseRequest, LeaseRequests } from './lease-requests.js';
 import { RunProgress, type Verdict } from './run-progress.js';
 import { type Session, Sessions } from './sessions.js';
@@ -34,12 +34,23 @@ export class Schedule {
     return this.#sessions.size;
   }
 
+  /** Requests that wait for something to lend: at most four a session. */
+  get waitingCount(): number {
+    return this.#requests.waiting().length;
+  }
+
   sessions(): IterableIterator<Session> {
     return this.#sessions.all();
   }
 
   hasSession(sessionId: string): boolean {
     return this.#sessions.get(sessionId) !== undefined;
+  }
+
+  /** What would become of a result: nothing changes. */
+  judge(result: ResultKey, from: { sessionId: string; leaseId: number }): Disposition {
+    if (!this.hasSession(from.sessionId)) return 'stale';
+    return this.#run?.judge(result, from) ?? 'stale';
   }
 
   receive(event: ScheduleEvent, nowMs: number): void {

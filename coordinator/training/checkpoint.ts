@@ -61,6 +61,15 @@ export function snapshotOf(
   };
 }
 
+/** Puts what `snapshotOf` told into a fresh store of the same shape. */
+export function restoreStore(store: ParameterStore, { clocks, tables, sums }: Snapshot): void {
+  for (const side of ['users', 'items'] as const) {
+    store.tables.setClock(side, clocks[side]);
+    store.tables.current(side).set(tables[side]);
+    store.setSums(side, sums[side]!);
+  }
+}
+
 /**
  * Writes a checkpoint folder.
  *

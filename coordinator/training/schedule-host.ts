@@ -139,8 +139,7 @@ export class ScheduleHost {
 
   /** What would become of a result. */
   judge(result: ResultKey, from: { sessionId: string; leaseId: number }): Disposition {
-    if (!this.#schedule.hasSession(from.sessionId)) return 'stale';
-    return this.#schedule.run?.judge(result, from) ?? 'stale';
+    return this.#schedule.judge(result, from);
   }
 
   /** Judges a complete result; the listener has an accepted one on return. */

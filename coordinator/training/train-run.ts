@@ -8,7 +8,7 @@ import { StateError } from '../../common/errors.js';
 import { ParameterStore } from '../parameters/parameter-store.js';
 import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { phasesPerEpoch } from '../plan/run-config.js';
-import type { Snapshot } from './checkpoint.js';
+import { restoreStore, type Snapshot } from './checkpoint.js';
 import { Checkpoints } from './checkpoints.js';
 import { finishRun } from './finish-run.js';
 import { initializeItems } from './initial-factors.js';
@@ -130,11 +130,7 @@ async function fillStore(
     await initializeItems(store, plan.blocks.items, rowCounts, run.config);
     return store;
   }
-  for (const side of ['users', 'items'] as const) {
-    store.tables.setClock(side, snapshot.clocks[side]);
-    store.tables.current(side).set(snapshot.tables[side]);
-    store.setSums(side, snapshot.sums[side]!);
-  }
+  restoreStore(store, snapshot);
   return store;
 }
 
