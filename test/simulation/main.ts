@@ -1,13 +1,16 @@
 // `npm run simulate`: runs many seeds, or one of them again with its trace.
 
 import { parseArgs } from 'node:util';
+import { huntAll } from './mutants.js';
 import { type Outcome, simulateRun } from './simulate-run.js';
 
-const USAGE = `usage: npm run simulate -- [--seeds N] [--from S] [--seed S] [--json]
+const USAGE = `usage: npm run simulate -- [--seeds N] [--from S] [--seed S] [--first] [--mutations] [--json]
 
   --seeds N   simulated runs, seeds S to S + N - 1 (default 1000)
   --from S    the first seed (default 1)
   --seed S    one run again, with the trace of its last events
+  --first     stop at the first seed that fails
+  --mutations plant known bugs, one after another, and say which seed finds each
   --json      one JSON document
 `;
 
@@ -19,6 +22,8 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    first: { type: 'boolean', default: false },
+    mutations: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -66,6 +71,7 @@ function simulate(from: number, count: number): Summary {
       if (summary.failures <= SHOWN) {
         summary.failed.push({ seed, complaint: outcome.complaint, replay: replayOf(seed) });
       }
+      if (values.first) break;
     }
     if (process.stderr.isTTY && seed % 100 === 0) process.stderr.write(`\r${seed - from + 1} of ${count} `);
   }
@@ -106,6 +112,7 @@ function main(): number {
     process.stdout.write(USAGE);
     return 0;
   }
+  if (values.mutations) return huntAll(wholeNumber(values.seeds, '--seeds')) ? 0 : 1;
   if (values.seed !== undefined) return replay(wholeNumber(values.seed, '--seed'));
   const summary = simulate(wholeNumber(values.from, '--from'), wholeNumber(values.seeds, '--seeds'));
   if (values.json) process.stdout.write(`${JSON.stringify(summary)}\n`);

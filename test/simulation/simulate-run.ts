@@ -1,5 +1,6 @@
 // One simulated run: a cluster, a network, disks, clocks and what goes wrong with them, all drawn from one seed.
 
+import { messageOf } from '../../common/errors.js';
 import { createRandom } from '../../common/random.js';
 import { EventQueue } from './event-queue.js';
 import { planFaults } from './faults.js';
@@ -15,7 +16,7 @@ const PATIENCE_MS = 600_000;
 /** More events than any run that ends: one that goes round in circles without time passing. */
 const EVENTS_MAX = 2_000_000;
 
-const LIES: readonly Lie[] = ['nan', 'shape', 'foreign-lease', 'other-block', 'other-clock'];
+const LIES: readonly Lie[] = ['nan', 'shape', 'foreign-lease', 'other-block', 'other-clock', 'greed'];
 
 export interface Outcome {
   readonly seed: number;
@@ -64,7 +65,7 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
   );
   const workers: SimulatedWorker[] = [];
   const join = (node = `w${workers.length}`, isHonest = false) => {
-    const lies = !isHonest && random.next() < 0.15 * harsh;
+    const lies = !isHonest && random.next() < 0.3 * harsh;
     const lie = lies ? { kind: LIES[random.int(LIES.length)]!, share: random.next() } : undefined;
     const worker = new SimulatedWorker(
       { queue, random, network, coordinator, oracle, trace, plan },
@@ -97,9 +98,14 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
   queue.at(calmMs + 1000, () => join(undefined, true));
 
   let events = 0;
-  while (coordinator.ended === undefined && oracle.violation === undefined && events < EVENTS_MAX) {
-    if (!queue.step() || queue.nowMs > calmMs + PATIENCE_MS) break;
-    events++;
+  try {
+    while (coordinator.ended === undefined && oracle.violation === undefined && events < EVENTS_MAX) {
+      if (!queue.step() || queue.nowMs > calmMs + PATIENCE_MS) break;
+      events++;
+    }
+  } catch (error) {
+    // An assertion of the machine itself.
+    oracle.expect(false, () => messageOf(error));
   }
   const complaint = oracle.violation ?? complaintOf(coordinator.ended, queue.nowMs);
   return {

@@ -108,9 +108,15 @@ export class SimulatedCoordinator {
     this.#boot();
   }
 
-  /** For how long it has stood still, down or frozen, ms. */
+  /** For how long it has stood still so far, ms. */
   get frozenMs(): number {
-    return this.#frozenMs;
+    return this.#frozenMs - Math.max(0, this.#frozenUntilMs - this.#world.queue.nowMs);
+  }
+
+  /** A lease of the block that this session does not have. */
+  leaseOfAnother(block: number, sessionId: string): number | undefined {
+    const leases = this.#life?.schedule.run?.leases.ofBlock(block) ?? [];
+    return leases.find((lease) => lease.sessionId !== sessionId)?.leaseId;
   }
 
   crash(downMs: number): void {
@@ -118,7 +124,6 @@ export class SimulatedCoordinator {
     if (life === undefined || this.ended !== undefined) return;
     this.#say('crashes');
     this.#life = undefined;
-    this.#frozenMs += downMs;
     this.#world.queue.after(downMs, () => this.#boot());
   }
 
@@ -229,26 +234,31 @@ export class SimulatedCoordinator {
     );
   }
 
-  /** @param parts what follows the header; of a stream that broke off, undefined is the last. */
+  /**
+   * @param parts     what follows the header; of a stream that broke off, undefined is the last.
+   * @param isSending false once the sender is dead: parts that it has not sent will never come.
+   */
   pushBlock(
     header: BlockHeader__Output,
     parts: readonly (PushBlockRequest__Output | undefined)[],
+    isSending: () => boolean,
     reply: (reply: Reply<Disposition>) => void,
   ): void {
     this.#serve((life) => {
       requireParts(life, 'phases');
-      this.#push(life, () => new BlockPush(this.#phaseHost(life), header), parts, reply);
+      this.#push(life, () => new BlockPush(this.#phaseHost(life), header), parts, isSending, reply);
     }, reply);
   }
 
   pushStep(
     header: StepHeader__Output,
     parts: readonly (PushStepRequest__Output | undefined)[],
+    isSending: () => boolean,
     reply: (reply: Reply<Disposition>) => void,
   ): void {
     this.#serve((life) => {
       requireParts(life, 'steps');
-      this.#push(life, () => new StepPush(this.#stepHost(life), header), parts, reply);
+      this.#push(life, () => new StepPush(this.#stepHost(life), header), parts, isSending, reply);
     }, reply);
   }
 
@@ -273,6 +283,7 @@ export class SimulatedCoordinator {
     life: Life,
     begin: () => { outlook: Disposition; take(part: Part): void; end(): Disposition },
     parts: readonly (Part | undefined)[],
+    isSending: () => boolean,
     reply: (reply: Reply<Disposition>) => void,
   ): void {
     this.#answering(reply, () => {
@@ -289,11 +300,13 @@ export class SimulatedCoordinator {
             this.#carryOut(life);
             return reply({ value });
           }
-          const part = parts[n];
+          const part = isSending() ? parts[n] : undefined;
           // The stream broke off: nobody is there to answer.
           if (part === undefined) return;
           push.take(part);
-          this.#soon(life, () => next(n + 1));
+          const { random, isCalm } = this.#world;
+          const isStalled = !isCalm() && random.next() < 0.02;
+          this.#soon(life, () => next(n + 1), isStalled ? STALL_MS : 10);
         });
         this.#carryOut(life);
       };
@@ -401,7 +414,7 @@ export class SimulatedCoordinator {
       this.#carryOut(life);
       const { sessionTimeoutMs, tickMs } = schedule.timing;
       const sessionMs = 1.2 * (sessionTimeoutMs + tickMs) + STALL_MS;
-      oracle.ticked(schedule, this.#latestMs, { sessionMs, frozenMs: this.#frozenMs });
+      oracle.ticked(schedule, this.#latestMs, { sessionMs, frozenMs: this.frozenMs });
       if (this.ended === undefined) queue.after(tickMs / this.#traits.skew.rate, () => this.#tick(life));
     });
   }
@@ -585,9 +598,9 @@ export class SimulatedCoordinator {
     else act();
   }
 
-  #soon(life: Life, act: () => void): void {
+  #soon(life: Life, act: () => void, msMax = 10): void {
     const { queue, random } = this.#world;
-    queue.after(random.next() * 10, () => this.#within(life, act));
+    queue.after(random.next() * msMax, () => this.#within(life, act));
   }
 
   #latestMs = 0;

@@ -20,7 +20,7 @@ import { type StepSolution, solveStep } from './step-model.js';
 import type { Trace } from './trace.js';
 
 /** How a worker lies about what it computed; the first kinds are refused, the last is only found by computing twice. */
-export type Lie = 'nan' | 'shape' | 'foreign-lease' | 'other-block' | 'other-clock';
+export type Lie = 'nan' | 'shape' | 'foreign-lease' | 'other-block' | 'other-clock' | 'greed';
 
 export interface WorkerTraits {
   /** Of the machine: links are cut by it. */
@@ -188,8 +188,11 @@ export class SimulatedWorker {
     const session = this.#session;
     const room = 2 * this.#traits.threads - this.#held.size;
     if (session === undefined || this.#request !== undefined || room <= 0) return;
-    this.#request = `r${this.#requests++}`;
-    this.#repeatAsk(session, this.#request, room);
+    // A greedy one asks over and over, each time as if it were new.
+    for (let n = this.#drawLie() === 'greed' ? 12 : 1; n > 0; n--) {
+      this.#request = `r${this.#requests++}`;
+      this.#repeatAsk(session, this.#request, room);
+    }
   }
 
   #repeatAsk(session: string, request: string, room: number): void {
@@ -315,9 +318,11 @@ export class SimulatedWorker {
   }
 
   #compute(lease: Lease, then: () => void): void {
-    const { msPerWork, failure } = this.#traits;
+    const { msPerWork, failure, lie } = this.#traits;
     const { random } = this.#world;
-    this.#later(lease.block.work * msPerWork * (0.5 + random.next()), () => {
+    // Who wants to pass for another waits until another has the block.
+    const dawdleMs = lie?.kind === 'foreign-lease' ? random.next() * 12_000 : 0;
+    this.#later(lease.block.work * msPerWork * (0.5 + random.next()) + dawdleMs, () => {
       if (!this.#held.has(lease.leaseId)) return;
       if (this.#isCalm || random.next() >= failure) return then();
       const session = this.#session!;
@@ -351,7 +356,7 @@ export class SimulatedWorker {
     if (lie === 'shape') parts.pop();
     this.#breakOff(parts);
     this.#call<string>(
-      (reply) => this.#world.coordinator.pushBlock(header, parts, reply),
+      (reply) => this.#world.coordinator.pushBlock(header, parts, () => !this.#isGone, reply),
       (disposition) => {
         if (!this.#held.has(lease.leaseId)) return;
         const own = this.#mirrors[phase.side];
@@ -410,8 +415,12 @@ export class SimulatedWorker {
     ] as PushStepRequest__Output[];
     this.#breakOff(parts);
     this.#call<string>(
-      (reply) => this.#world.coordinator.pushStep(header, parts, reply),
-      () => this.#held.has(lease.leaseId) && this.#done(lease),
+      (reply) => this.#world.coordinator.pushStep(header, parts, () => !this.#isGone, reply),
+      () => {
+        if (!this.#held.has(lease.leaseId)) return;
+        this.#done(lease);
+        this.#readAhead(lease);
+      },
       (error) => {
         if (!this.#held.has(lease.leaseId)) return;
         const isWorth = error === 'STOA_CHECKSUM' || error === '';
@@ -419,6 +428,21 @@ export class SimulatedWorker {
         else this.#gaveUp(lease, error === 'STOA_CHECKSUM' ? '' : error);
       },
     );
+  }
+
+  /** Now and then asks for the block's next clocks before it has a lease: such reads may have to wait. */
+  #readAhead({ block, phase }: Lease): void {
+    const { network, random, coordinator, plan } = this.#world;
+    const session = this.#session;
+    if (session === undefined || random.next() >= 0.3) return;
+    const clock = phase.priorClock + 1 + random.int(2);
+    if (clock >= (phase.index + 1) * plan.sync!.clocksPerPhase) return;
+    const items = Int32Array.from({ length: plan.rows.items }, (_, row) => row);
+    for (let n = this.#drawLie() === 'greed' ? 100 : random.int(5); n >= 0; n--) {
+      network.send(this.node, 'c', () =>
+        coordinator.pullStep(session, { block: block.index, clock, items }, () => {}),
+      );
+    }
   }
 
   #chunksOf(rows: Float32Array, rowStart: number, length: number, columns = FACTORS): RowsChunk__Output[] {
@@ -443,9 +467,11 @@ export class SimulatedWorker {
     return lie !== undefined && this.#world.random.next() < lie.share ? lie.kind : undefined;
   }
 
-  /** A lease that is somebody else's, or nobody's. */
-  #foreign({ leaseId }: Lease): number {
-    return Math.max(1, leaseId + this.#world.random.int(7) - 3);
+  /** A lease that is somebody else's, of the same block where there is one, or nobody's. */
+  #foreign({ leaseId, block }: Lease): number {
+    const { coordinator, random } = this.#world;
+    const other = coordinator.leaseOfAnother(block.index, this.#session!);
+    return other ?? Math.max(1, leaseId + random.int(7) - 3);
   }
 
   #emptyMirrors(): Readonly<Record<Side, Mirror>> {
