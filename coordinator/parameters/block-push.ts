@@ -1,4 +1,6 @@
+import { crc32c } from '../../common/checksums.js';
 import { messageOf, NumericError, ShapeError } from '../../common/errors.js';
+import { bytesOf } from '../../common/row-chunks.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
 import type { PushBlockRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
 import type { Disposition } from '../schedule/events.js';
@@ -49,6 +51,9 @@ export class BlockPush {
     for (const chunk of chunks) {
       const way = chunk.exchangedRows > 0 ? 'exchange' : 'message';
       host.moved('in', way, chunk.rows.length + chunk.exchangedRows * shape.factors * 4);
+    }
+    if (host.isAudited(this.#header)) {
+      delivery.digest = crc32c(bytesOf(delivery.gram), crc32c(bytesOf(rows)));
     }
     return host.deliver(delivery);
   }

@@ -24,6 +24,8 @@ export interface Delivery {
   gram: Float64Array;
   loss?: BlockLoss;
   solveMs: number;
+  /** Of rows and Gram, where they are compared with another worker's. */
+  digest?: number;
 }
 
 /** Rows of the block that a header names. */

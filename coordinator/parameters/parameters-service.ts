@@ -36,6 +36,8 @@ export interface ParameterHost {
   store(runId: string): ParameterStore;
   /** What would become of a result that says this of itself. */
   judge(header: BlockHeader__Output): Disposition;
+  /** True where the result needs a digest, since it is compared with another worker's. */
+  isAudited(header: BlockHeader__Output): boolean;
   /** Shape of a block of the phase in progress. */
   shapeOf(header: BlockHeader__Output): BlockShape;
   /** Judges a complete result, whose rows stand in the table of the next clock. */
@@ -52,6 +54,7 @@ const DISPOSITIONS = {
   accepted: 'DISPOSITION_ACCEPTED',
   duplicate: 'DISPOSITION_DUPLICATE',
   stale: 'DISPOSITION_STALE',
+  witnessed: 'DISPOSITION_WITNESSED',
 } as const;
 
 export function parametersService(

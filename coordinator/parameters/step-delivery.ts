@@ -23,6 +23,8 @@ export interface StepDelivery {
   readonly loss: number;
   readonly sampleCount: number;
   readonly solveMs: number;
+  /** Of rows and deltas, where they are compared with another worker's. */
+  readonly digest?: number;
 }
 
 /** Rows of the block, and rows of the table that its deltas may name. */

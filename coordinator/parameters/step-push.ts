@@ -1,8 +1,10 @@
+import { crc32c } from '../../common/checksums.js';
 import { messageOf, NumericError, ShapeError } from '../../common/errors.js';
+import { bytesOf } from '../../common/row-chunks.js';
 import type { PushStepRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushStepRequest.js';
 import type { StepHeader__Output } from '../../proto/generated/stoa/parameters/v1/StepHeader.js';
 import type { Disposition } from '../schedule/events.js';
-import { StepIntake } from './step-delivery.js';
+import { type StepDelivery, StepIntake } from './step-delivery.js';
 import type { StepHost } from './step-service.js';
 
 /**
@@ -33,7 +35,9 @@ export class StepPush {
   /** All parts are there. */
   end(): Disposition {
     return this.#refusing(() => {
-      const delivery = this.#intake!.end();
+      const received = this.#intake!.end();
+      const isAudited = this.#host.isAudited(this.#header);
+      const delivery = isAudited ? { ...received, digest: digestOf(received) } : received;
       this.#host.moved('in', 'message', delivery.users.byteLength + delivery.deltas.deltas.byteLength);
       return this.#host.deliver(delivery);
     });
@@ -48,4 +52,8 @@ export class StepPush {
       throw error;
     }
   }
+}
+
+function digestOf({ users, deltas }: StepDelivery): number {
+  return crc32c(bytesOf(deltas.deltas), crc32c(bytesOf(users)));
 }

@@ -42,6 +42,8 @@ export interface StepHost {
    */
   read(request: PullStepRequest__Output, signal: AbortSignal): Promise<StepAnswer>;
   judge(header: StepHeader__Output): Disposition;
+  /** As `ParameterHost.isAudited`. */
+  isAudited(header: StepHeader__Output): boolean;
   shapeOf(header: StepHeader__Output): StepShape;
   /** Judges a complete result; an accepted one is in the tables on return. */
   deliver(delivery: StepDelivery): Disposition;
@@ -53,6 +55,7 @@ const DISPOSITIONS = {
   accepted: 'DISPOSITION_ACCEPTED',
   duplicate: 'DISPOSITION_DUPLICATE',
   stale: 'DISPOSITION_STALE',
+  witnessed: 'DISPOSITION_WITNESSED',
 } as const;
 
 export function stepHandlers(

@@ -107,6 +107,12 @@ export class Schedule {
       case 'phaseCommitted':
         this.#advance();
         return;
+      case 'pause':
+        this.#run?.pause();
+        return;
+      case 'resume':
+        this.#run?.resume(this.#nowMs);
+        return;
       case 'stop':
         this.#stop();
         return;
@@ -152,18 +158,26 @@ export class Schedule {
 
   #settle({ sessionId, leaseId, deliveryId, result }: EventOf<'blockDone'>): void {
     const isKnown = this.hasSession(sessionId) && this.#run !== undefined;
-    const { disposition, lease } = isKnown
+    const { disposition, lease, verdict }: ReturnType<RunProgress['settle']> = isKnown
       ? this.#run!.settle(result, { sessionId, leaseId }, this.#nowMs)
-      : { disposition: 'stale' as const, lease: undefined };
+      : { disposition: 'stale' };
     this.#effects.push({ type: 'blockSettled', deliveryId, disposition, sessionId, lease });
+    this.#reportCaught();
+    if (verdict !== undefined) this.#endIfFatal(verdict);
     if (disposition === 'accepted') this.#completePhase();
   }
 
   #fail(event: EventOf<'blockFailed'>): void {
     for (const lease of this.#leasesOf(event)) {
       this.#endIfFatal(this.#run!.fail(lease, event.reason, event.isFatal));
+      this.#reportCaught();
       if (this.#run === undefined) return;
     }
+  }
+
+  #reportCaught(): void {
+    for (const caught of this.#run?.takeCaught() ?? [])
+      this.#effects.push({ type: 'workerQuarantined', ...caught });
   }
 
   #leave(sessionId: string): void {

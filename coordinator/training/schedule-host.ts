@@ -166,6 +166,20 @@ export class ScheduleHost {
     this.#receive({ type: 'stop' });
   }
 
+  /** Lends nothing of the run in progress until `resume`. Safe to repeat. */
+  pause(): void {
+    this.#receive({ type: 'pause' });
+  }
+
+  resume(): void {
+    this.#receive({ type: 'resume' });
+  }
+
+  /** True where a result needs a digest, since it is compared with another worker's. */
+  isAudited(result: ResultKey): boolean {
+    return this.#schedule.run?.isAudited(result) ?? false;
+  }
+
   /** Resolves when so many workers are there, or after the time. */
   async untilWorkers(count: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
     if (this.#schedule.sessionCount >= count || signal.aborted) return;
@@ -229,6 +243,12 @@ export class ScheduleHost {
         this.#observer?.sessionEnded(effect.session.sessionId);
         this.#log.info({ worker: effect.session.name, blocks: effect.leases.length }, 'a worker is gone');
         return;
+      case 'workerQuarantined':
+        this.#log.warn(
+          { worker: effect.session.name, reason: effect.reason },
+          'a worker gets no more blocks',
+        );
+        return;
       case 'phaseOpened':
         this.#listener?.phaseOpened(effect.phase);
         return;
@@ -247,7 +267,7 @@ export class ScheduleHost {
     const entry = this.#deliveries.get(effect.deliveryId)!;
     entry.disposition = effect.disposition;
     this.#observer?.settled(effect.disposition);
-    if (effect.lease !== undefined) this.#listener?.blockAccepted(effect.lease, entry.delivery);
+    if (effect.disposition === 'accepted') this.#listener?.blockAccepted(effect.lease!, entry.delivery);
   }
 
   #takeReplies({ sessionId, requestId }: { sessionId: string; requestId: string }): PendingReply[] {

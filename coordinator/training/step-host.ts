@@ -17,6 +17,7 @@ export function stepHost(runs: Runs, host: ScheduleHost, moved: StepHost['moved'
       return training.read({ block, clock, items: requireItemRows(items, plan.items) }, signal);
     },
     judge: (header) => host.judge(resultKey(header), header),
+    isAudited: (header) => host.isAudited(resultKey(header)),
     shapeOf: ({ runId, block }) => {
       const { plan } = stepTraining(runs, runId);
       const { rowStart, rowEnd } = plan.blocks.users[block]!;

@@ -255,7 +255,9 @@ export class StepTraining implements Training, RunListener {
     const { blocks, factors } = plan;
     const sync = { mode, clocksPerPhase };
     const isDeterministic = config['train.deterministic'];
-    return { runId, solver: 'sgd', isDeterministic, factors, blocks, phaseStart, phaseEnd, sync };
+    const auditShare = config['train.audit_share'];
+    const run = { runId, solver: 'sgd', isDeterministic, auditShare, factors, blocks } as const;
+    return { ...run, phaseStart, phaseEnd, sync };
   }
 
   #answerHeld(): void {

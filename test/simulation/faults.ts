@@ -53,6 +53,11 @@ const FAULTS: Readonly<Record<string, (world: FaultWorld) => boolean>> = {
     world.coordinator.freeze(durationOf(world, 10_000));
     return true;
   },
+  pause: ({ coordinator, queue, random }) => {
+    coordinator.pause();
+    queue.after(random.next() * 6000, () => coordinator.resume());
+    return true;
+  },
   partition: (world) => {
     const forMs = durationOf(world, 12_000);
     for (const { node } of world.workers) {

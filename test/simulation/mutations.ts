@@ -131,6 +131,20 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   one('a restart forgets the Grams', 'training/checkpoint', 'store.setSums(side, sums[side]);', ''),
   one(
+    'a worker that keeps failing goes on',
+    'schedule/quarantine',
+    'if (failures < this.#failuresMax || this.#marks.has(key))',
+    'if (true)',
+  ),
+  one(
+    'nothing is computed twice',
+    'schedule/audit',
+    'return this.#share > 0 && unitHash',
+    'return false && unitHash',
+  ),
+  one('a worker agrees with itself', 'schedule/audit', '(isAlone || key !== witness.key)', 'true'),
+  one('a paused run lends', 'schedule/run-progress', ' || this.#isPaused)', ')'),
+  one(
     'time goes back',
     'schedule/schedule',
     'tick(nowMs) {\n        this.#nowMs = Math.max(this.#nowMs, nowMs);',

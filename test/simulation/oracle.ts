@@ -40,6 +40,10 @@ export class Oracle {
   /** Of this life of the coordinator: what was lent, to whom, by which request. */
   readonly #granted = new Map<number, string>();
   readonly #tableClocks = { users: 0, items: 0 };
+  #isPaused = false;
+  /** Failures in a row by session, and the names of those that had too many. */
+  readonly #failures = new Map<string, number>();
+  readonly #badNames = new Set<string>();
   readonly #dead = new Map<string, { atMs: number; frozenMs: number }>();
 
   constructor(plan: SimulatedPlan, now: () => number) {
@@ -57,6 +61,9 @@ export class Oracle {
   /** The coordinator begins, or begins again after a crash or a stop, at a phase. */
   began(phaseStart: number): void {
     this.expect(phaseStart === this.#durable, () => `began at phase ${phaseStart}, not ${this.#durable}`);
+    this.#isPaused = false;
+    this.#failures.clear();
+    this.#badNames.clear();
     this.#open = undefined;
     this.#committed = phaseStart;
     const clock = phaseStart * (this.#plan.sync?.clocksPerPhase ?? 0);
@@ -93,6 +100,8 @@ export class Oracle {
       this.expect(lease.sessionId === sessionId, () => `lease ${leaseId} went to another session`);
       this.expect(phase.index === this.#open?.index, () => `lease ${leaseId} is of phase ${phase.index}`);
       if (before !== undefined) continue;
+      this.expect(!this.#isPaused, () => `lease ${leaseId} was given while the run was paused`);
+      this.#checkQuarantine(sessionId, schedule);
       if (this.#plan.sync === undefined) {
         this.expect(!this.#done.has(block.index), () => `block ${block.index} was lent after it was done`);
       } else {
@@ -106,6 +115,15 @@ export class Oracle {
     }
   }
 
+  paused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+  }
+
+  /** A block failed under a lease that lived. */
+  failed(sessionId: string): void {
+    this.#failures.set(sessionId, (this.#failures.get(sessionId) ?? 0) + 1);
+  }
+
   /** A result counts. @param from what it said of itself. */
   accepted(
     lease: Lease | undefined,
@@ -114,6 +132,7 @@ export class Oracle {
     this.expect(lease !== undefined, () => 'a result counted without a lease');
     if (lease === undefined) return;
     const { phase, block, leaseId, sessionId } = lease;
+    this.#failures.delete(sessionId);
     this.expect(
       leaseId === from.leaseId && sessionId === from.sessionId,
       () => `lease ${leaseId} is not the sender's`,
@@ -247,6 +266,19 @@ export class Oracle {
       this.expect(clock >= this.#tableClocks[side], () => `the clock of ${side} went back to ${clock}`);
       this.#tableClocks[side] = clock;
     }
+  }
+
+  /** Three failures in a row, and a worker gets nothing while there is another without. */
+  #checkQuarantine(sessionId: string, schedule: Schedule): void {
+    const isBad = (session: string) => (this.#failures.get(session) ?? 0) >= 3;
+    if (!isBad(sessionId)) return;
+    const infos = [...schedule.sessions()].map(({ info }) => info);
+    for (const info of infos) if (isBad(info.sessionId)) this.#badNames.add(info.name);
+    const other = infos.find(({ name }) => !this.#badNames.has(name));
+    this.expect(
+      other === undefined,
+      () => `${sessionId} failed three times and got a lease, not ${other!.name}`,
+    );
   }
 
   #checkTables({ users, items, grams, nextPhase }: SimulatedRecord): void {

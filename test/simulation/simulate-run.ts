@@ -53,7 +53,7 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
     { queue, random, oracle, trace, plan, isCalm: () => network.isCalm },
     {
       // Leases that are often too short, so that expiry is met; enough losses that chaos alone fails nobody.
-      timing: { leaseMsFirst: 6000, leaseMsMin: 300 + random.int(4000), failuresMax: 50, lossesMax: 50 },
+      timing: { leaseMsFirst: 6000, leaseMsMin: 300 + random.int(4000), failuresMax: 20, lossesMax: 50 },
       isWriteThrough: random.int(3) > 0,
       diskMs: { usual: 30, slow: 5000, slowShare: 0.3 * harsh },
       skew: {
@@ -65,14 +65,17 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
   );
   const workers: SimulatedWorker[] = [];
   const join = (node = `w${workers.length}`, isHonest = false) => {
-    const lies = !isHonest && random.next() < 0.3 * harsh;
-    const lie = lies ? { kind: LIES[random.int(LIES.length)]!, share: random.next() } : undefined;
+    // Where blocks are computed twice, many workers are simply wrong.
+    const isAudited = plan.auditShare === 1;
+    const lies = !isHonest && random.next() < (isAudited ? 0.5 : 0.3) * harsh;
+    const kinds = isAudited ? [...LIES, ...Array<Lie>(8).fill('wrong')] : LIES;
+    const lie = lies ? { kind: kinds[random.int(kinds.length)]!, share: random.next() } : undefined;
     const worker = new SimulatedWorker(
       { queue, random, network, coordinator, oracle, trace, plan },
       {
         node,
         // Some share a name.
-        name: random.int(8) === 0 ? 'worker' : node,
+        name: random.int(8) === 0 && lie?.kind !== 'wrong' ? 'worker' : node,
         threads: 1 + random.int(3),
         msPerWork: 0.5 + random.next() ** 3 * 20,
         failure: 0.02 * harsh,
@@ -94,7 +97,8 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
       else worker.calm();
     }
   });
-  // Whatever became of the others, somebody honest is there in the end.
+  // Whatever became of the others, somebody honest is there in the end, and nobody holds the run up.
+  queue.at(calmMs + 1000, () => coordinator.resume());
   queue.at(calmMs + 1000, () => join(undefined, true));
 
   let events = 0;

@@ -93,6 +93,9 @@ export class SimulatedCoordinator {
     refused: 0,
     held: 0,
     lives: 0,
+    witnessed: 0,
+    quarantined: 0,
+    spoiled: 0,
   };
   readonly #world: World;
   readonly #traits: CoordinatorTraits;
@@ -101,6 +104,7 @@ export class SimulatedCoordinator {
   #frozenUntilMs = 0;
   #frozenMs = 0;
   #isStopping = false;
+  readonly #lies = new Set<string>();
 
   constructor(world: World, traits: CoordinatorTraits) {
     this.#world = world;
@@ -142,6 +146,27 @@ export class SimulatedCoordinator {
       this.#say('is told to stop');
       this.#receive(life, { type: 'stop' });
     });
+  }
+
+  pause(): void {
+    this.#serve((life) => {
+      this.#say('pauses');
+      this.#receive(life, { type: 'pause' });
+      this.#world.oracle.paused(life.schedule.run !== undefined);
+    });
+  }
+
+  resume(): void {
+    this.#serve((life) => {
+      this.#say('goes on');
+      this.#world.oracle.paused(false);
+      this.#receive(life, { type: 'resume' });
+    });
+  }
+
+  /** A worker confesses, to the simulation alone, that the result under a lease is a wrong one. */
+  lied(sessionId: string, leaseId: number): void {
+    this.#lies.add(`${sessionId} ${leaseId}`);
   }
 
   register(info: Omit<SessionInfo, 'sessionId'>, reply: (reply: Reply<string>) => void): void {
@@ -327,6 +352,8 @@ export class SimulatedCoordinator {
         };
         return life.schedule.judge(key, header);
       },
+      isAudited: ({ runId, side, block, clock }) =>
+        life.schedule.run?.isAudited({ runId, side: sideOf(side), block, clock }) ?? false,
       shapeOf: ({ side, block }) => {
         const { rowStart, rowEnd } = plan.blocks[sideOf(side)][block]!;
         return { rowStart, rowEnd, factors: FACTORS };
@@ -348,6 +375,8 @@ export class SimulatedCoordinator {
       judge: ({ runId, block, clock, ...from }) => {
         return life.schedule.judge({ runId, side: 'users', block, clock: clock + 1 }, from);
       },
+      isAudited: ({ runId, block, clock }) =>
+        life.schedule.run?.isAudited({ runId, side: 'users', block, clock: clock + 1 }) ?? false,
       shapeOf: ({ block }) => {
         const { rowStart, rowEnd } = plan.blocks.users[block]!;
         return { rowStart, rowEnd, columns: life.steps!.columns, items: plan.rows.items };
@@ -374,6 +403,10 @@ export class SimulatedCoordinator {
   #fail(life: Life, sessionId: string, leaseIds: readonly number[], reason: string): void {
     if (!life.schedule.hasSession(sessionId)) return;
     this.#say(sessionId, 'fails', leaseIds, reason);
+    const { run } = life.schedule;
+    for (const leaseId of leaseIds) {
+      if (run?.leases.get(leaseId)?.sessionId === sessionId) this.#world.oracle.failed(sessionId);
+    }
     this.#receive(life, { type: 'blockFailed', sessionId, leaseIds, reason, isFatal: false });
   }
 
@@ -465,6 +498,10 @@ export class SimulatedCoordinator {
         this.counts.lost += effect.leases.length;
         this.#say('ends session', effect.session.sessionId);
         return;
+      case 'workerQuarantined':
+        this.counts.quarantined++;
+        this.#say('gives no more to', effect.session.sessionId, effect.reason);
+        return;
       case 'phaseOpened':
         this.#say('opens phase', effect.phase.index);
         oracle.phaseOpened(effect.phase);
@@ -493,6 +530,13 @@ export class SimulatedCoordinator {
     if (effect.disposition !== 'accepted') return;
     const { delivery } = entry;
     const { oracle } = this.#world;
+    const isAlone = life.schedule.run!.suitableCount < 2;
+    if (isAlone && this.#lies.has(`${delivery.sessionId} ${delivery.leaseId}`)) {
+      // Nobody was there to compare with: no machine can tell.
+      this.counts.spoiled++;
+      this.ended = { outcome: 'completed' };
+      return;
+    }
     this.#say('accepts', nameOf(effect.lease!), 'of', delivery.sessionId);
     oracle.accepted(effect.lease, delivery);
     if ('deltas' in delivery) {
@@ -618,6 +662,7 @@ export class SimulatedCoordinator {
   #count(disposition: Disposition): void {
     if (disposition === 'duplicate') this.counts.duplicates++;
     if (disposition === 'stale') this.counts.stale++;
+    if (disposition === 'witnessed') this.counts.witnessed++;
   }
 
   #say(what: string, ...details: readonly unknown[]): void {

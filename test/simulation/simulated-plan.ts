@@ -15,6 +15,8 @@ export interface SimulatedPlan {
   readonly blocks: { readonly users: readonly PlanBlock[]; readonly items: readonly PlanBlock[] };
   readonly rows: Readonly<Record<Side, number>>;
   readonly phases: number;
+  /** Share of the blocks that two workers compute: all or none. */
+  readonly auditShare: number;
   /** Of a run that pushes and pulls. */
   readonly sync?: { readonly mode: SyncMode; readonly clocksPerPhase: number };
 }
@@ -23,13 +25,16 @@ export function drawPlan(seed: number): SimulatedPlan {
   const random = createRandom(seed, 2);
   if (random.int(2) === 0) {
     const blocks = { users: drawBlocks('users', random, 18), items: drawBlocks('items', random, 14) };
-    return { seed, blocks, rows: rowsOf(blocks), phases: 1 + random.int(7) };
+    const auditShare = random.int(3) === 0 ? 1 : 0;
+    return { seed, blocks, rows: rowsOf(blocks), phases: 1 + random.int(7), auditShare };
   }
   const blocks = { users: drawBlocks('users', random, 9, 1), items: [] };
   const sync = { mode: drawMode(random), clocksPerPhase: 1 + random.int(6) };
   // One row of the shared side for every block, and one that all of them change.
   const rows = { users: blocks.users.length, items: blocks.users.length + 1 };
-  return { seed, blocks, rows, phases: 1 + random.int(3), sync };
+  const isComparable = leadMax(sync.mode) === 0;
+  const auditShare = isComparable && random.int(3) === 0 ? 1 : 0;
+  return { seed, blocks, rows, phases: 1 + random.int(3), sync, auditShare };
 }
 
 /** Clocks of a run that pushes and pulls. */
@@ -37,9 +42,9 @@ export function clocksOf({ phases, sync }: SimulatedPlan): number {
   return phases * sync!.clocksPerPhase;
 }
 
-export function taskOf({ blocks, phases, sync }: SimulatedPlan, phaseStart: number): RunTask {
+export function taskOf({ blocks, phases, sync, auditShare }: SimulatedPlan, phaseStart: number): RunTask {
   const solver = sync === undefined ? 'cholesky' : 'sgd';
-  const run = { runId: RUN_ID, solver, isDeterministic: true, factors: FACTORS, blocks } as const;
+  const run = { runId: RUN_ID, solver, isDeterministic: true, auditShare, factors: FACTORS, blocks } as const;
   return { ...run, phaseStart, phaseEnd: phases, sync };
 }
 

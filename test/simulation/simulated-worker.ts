@@ -12,7 +12,7 @@ import type { RowsChunk__Output } from '../../proto/generated/stoa/parameters/v1
 import { RowClocks, type RowRange } from '../../worker/row-clocks.js';
 import type { EventQueue } from './event-queue.js';
 import type { Oracle } from './oracle.js';
-import { type BlockSolution, solveBlock } from './phase-model.js';
+import { type BlockSolution, gramOf, solveBlock } from './phase-model.js';
 import type { PulledRows, Reply, SimulatedCoordinator } from './simulated-coordinator.js';
 import type { SimulatedNetwork } from './simulated-network.js';
 import { clocksOf, FACTORS, type SimulatedPlan } from './simulated-plan.js';
@@ -20,7 +20,7 @@ import { type StepSolution, solveStep } from './step-model.js';
 import type { Trace } from './trace.js';
 
 /** How a worker lies about what it computed; the first kinds are refused, the last is only found by computing twice. */
-export type Lie = 'nan' | 'shape' | 'foreign-lease' | 'other-block' | 'other-clock' | 'greed';
+export type Lie = 'nan' | 'shape' | 'foreign-lease' | 'other-block' | 'other-clock' | 'greed' | 'wrong';
 
 export interface WorkerTraits {
   /** Of the machine: links are cut by it. */
@@ -76,6 +76,8 @@ export class SimulatedWorker {
   #request: string | undefined;
   #requests = 0;
   #phase = -1;
+  /** By how much this session's lies are off: the same each time, so that it agrees with itself. */
+  #error = 0;
   #mirrors: Readonly<Record<Side, Mirror>>;
 
   constructor(world: World, traits: WorkerTraits) {
@@ -143,6 +145,7 @@ export class SimulatedWorker {
 
   #begin(sessionId: string): void {
     this.#session = sessionId;
+    this.#error = 0.001 + this.#world.random.next() / 100;
     this.#lastHeardMs = this.#world.queue.nowMs;
     this.#say('has session', sessionId);
     this.#heartbeat(sessionId);
@@ -335,8 +338,9 @@ export class SimulatedWorker {
   #pushBlock(lease: Lease, solution: BlockSolution, attempts: number): void {
     const { block, phase } = lease;
     const lie = this.#drawLie();
-    const rows = lie === 'nan' ? spoiled(solution.rows) : solution.rows;
-    const gram = encodeGram(solution.gram);
+    const rows = this.#said(solution.rows, lie);
+    if (lie === 'wrong') this.#world.coordinator.lied(this.#session!, lease.leaseId);
+    const gram = encodeGram(lie === 'wrong' ? gramOf(rows) : solution.gram);
     const header = {
       runId: lease.runId,
       sessionId: this.#session!,
@@ -408,10 +412,12 @@ export class SimulatedWorker {
       solveMs: 1,
     };
     const columns = clocksOf(this.#world.plan);
-    const spoil = lie === 'nan' ? spoiled : (rows: Float32Array) => rows;
+    if (lie === 'wrong') this.#world.coordinator.lied(this.#session!, lease.leaseId);
     const parts: (PushStepRequest__Output | undefined)[] = [
       ...this.#chunksOf(users, block.rowStart, columns, columns).map((chunk) => ({ users: chunk })),
-      ...this.#chunksOf(spoil(deltas.deltas), 0, columns, columns).map((chunk) => ({ deltas: chunk })),
+      ...this.#chunksOf(this.#said(deltas.deltas, lie), 0, columns, columns).map((chunk) => ({
+        deltas: chunk,
+      })),
     ] as PushStepRequest__Output[];
     this.#breakOff(parts);
     this.#call<string>(
@@ -460,6 +466,14 @@ export class SimulatedWorker {
     if (network.isCalm || random.next() >= 0.02) return;
     parts.length = random.int(parts.length + 1);
     parts.push(undefined);
+  }
+
+  /** What it says that it computed. */
+  #said(rows: Float32Array, lie: Lie | undefined): Float32Array {
+    if (lie !== 'nan' && lie !== 'wrong') return rows;
+    const out = Float32Array.from(rows);
+    out[out.length - 1] = lie === 'nan' ? Number.NaN : out[out.length - 1]! + this.#error;
+    return out;
   }
 
   #drawLie(): Lie | undefined {
@@ -525,10 +539,4 @@ export class SimulatedWorker {
   #say(what: string, ...details: readonly unknown[]): void {
     this.#world.trace.add(this.#world.queue.nowMs, `${this.node} (${this.#traits.name})`, what, ...details);
   }
-}
-
-function spoiled(rows: Float32Array): Float32Array {
-  const out = Float32Array.from(rows);
-  out[out.length - 1] = Number.NaN;
-  return out;
 }
