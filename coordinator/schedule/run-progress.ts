@@ -304,8 +304,12 @@ export class RunProgress {
     if (this.#suitable.size < 2) return true;
     const own = this.#pace.rateOf(info);
     let all = 0;
+    let fastestOther = 0;
     for (const session of this.#sessions) {
-      if (this.#suitable.has(session.info.sessionId)) all += this.#pace.rateOf(session.info);
+      if (!this.#suitable.has(session.info.sessionId)) continue;
+      const rate = this.#pace.rateOf(session.info);
+      all += rate;
+      if (session.info.sessionId !== info.sessionId) fastestOther = Math.max(fastestOther, rate);
     }
     let held = 0;
     let lent = 0;
@@ -319,7 +323,8 @@ export class RunProgress {
     // Half of a fair share: the other half is lent when it is clearer how fast everybody is.
     if (isBusy && held + next > ((pending + lent) * own) / (2 * all)) return false;
     const ownMs = (held + next) / own;
-    const othersMs = (pending + lent - held) / (all - own);
+    // All of them together, but each block at one of them.
+    const othersMs = Math.max((pending + lent - held) / (all - own), next / fastestOther);
     // Others that deliver nothing for that long are not as fast as they were.
     const isStalled = nowMs - this.#lastResultMs > ownMs;
     return ownMs <= othersMs || isStalled;

@@ -142,7 +142,6 @@ export const MUTATIONS: readonly Mutation[] = [
     'return this.#share > 0 && unitHash',
     'return false && unitHash',
   ),
-  one('a worker agrees with itself', 'schedule/audit', '(isAlone || key !== witness.key)', 'true'),
   one('a paused run lends', 'schedule/run-progress', ' || this.#isPaused)', ')'),
   one(
     'time goes back',
