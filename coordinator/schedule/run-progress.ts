@@ -344,15 +344,17 @@ export class RunProgress {
     this.#pending.add(block, this.#homes.homeOf(block, this.#pace));
   }
 
-  /** A block that failed here, or was computed here for comparison, goes to others first, if there are any. */
+  /**
+   * A block that was computed here for comparison goes to others while there are any who did not; one that failed here,
+   * to others who did neither.
+   */
   #mayTry(block: PlanBlock, sessionId: string): boolean {
-    if (!this.#wasTried(block.index, sessionId)) return true;
-    return [...this.#suitable].every((other) => this.#wasTried(block.index, other));
-  }
-
-  #wasTried(block: number, sessionId: string): boolean {
-    if (this.#progress.hasFailedAt(block, sessionId)) return true;
-    return this.#audit.of(block).length > 0 && this.#audit.hasHeard(block, this.#keyOf(sessionId));
+    const hasFailed = (session: string) => this.#progress.hasFailedAt(block.index, session);
+    const wasHeard = (session: string) => this.#audit.hasHeard(block.index, this.#keyOf(session));
+    const suitable = [...this.#suitable];
+    if (this.#audit.of(block.index).length > 0 && wasHeard(sessionId)) return suitable.every(wasHeard);
+    if (!hasFailed(sessionId)) return true;
+    return suitable.every((other) => hasFailed(other) || wasHeard(other));
   }
 
   #grant(block: PlanBlock, sessionId: string, nowMs: number, isBackup: boolean): Lease {

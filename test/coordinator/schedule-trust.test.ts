@@ -243,6 +243,16 @@ describe('a block that is computed twice', () => {
     if (typeof next === 'object') expect(next.block.index).not.toBe(first.block.index);
   });
 
+  it('goes again to a worker at which it failed rather than to the one that had it', () => {
+    join('a');
+    join('clumsy');
+    run(audited, 1);
+    expect(done(leased('a'))).toBe('witnessed');
+    fail(leased('clumsy'));
+    expect(lease('a')).toBeUndefined();
+    expect(done(leased('clumsy'))).toBe('accepted');
+  });
+
   it('counts at once where nobody else is there', () => {
     join('a');
     run(audited, 1);

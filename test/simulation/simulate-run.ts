@@ -67,7 +67,7 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
   const join = (node = `w${workers.length}`, isHonest = false) => {
     // Where blocks are computed twice, many workers are simply wrong.
     const isAudited = plan.auditShare === 1;
-    const lies = !isHonest && random.next() < (isAudited ? 0.5 : 0.3) * harsh;
+    const lies = !isHonest && !network.isCalm && random.next() < (isAudited ? 0.5 : 0.3) * harsh;
     const kinds = isAudited ? [...LIES, ...Array<Lie>(8).fill('wrong')] : LIES;
     const lie = lies ? { kind: kinds[random.int(kinds.length)]!, share: random.next() } : undefined;
     const worker = new SimulatedWorker(

@@ -459,7 +459,10 @@ export class SimulatedCoordinator {
 
   #carryOut(life: Life): void {
     const { schedule, phases, steps } = life;
-    for (const effect of schedule.drain()) this.#perform(life, effect);
+    for (const effect of schedule.drain()) {
+      if (this.ended !== undefined) return;
+      this.#perform(life, effect);
+    }
     const training = phases ?? steps;
     if (training === undefined) return;
     this.#world.oracle.looked({

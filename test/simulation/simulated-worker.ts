@@ -259,6 +259,7 @@ export class SimulatedWorker {
   }
 
   #gaveUp(lease: Lease, error: string): void {
+    this.#say('gives up', lease.leaseId, error === '' ? 'without an answer' : error);
     if (error === 'STOA_SESSION_OVER') this.#startOver();
     else if (error === '' || error === 'STOA_USAGE') this.#giveBack(lease);
     else this.#done(lease);
@@ -363,6 +364,7 @@ export class SimulatedWorker {
       (reply) => this.#world.coordinator.pushBlock(header, parts, () => !this.#isGone, reply),
       (disposition) => {
         if (!this.#held.has(lease.leaseId)) return;
+        this.#say('hears of', lease.leaseId, disposition);
         const own = this.#mirrors[phase.side];
         if (disposition === 'accepted' && lie === undefined) {
           own.table.set(solution.rows, block.rowStart * FACTORS);
