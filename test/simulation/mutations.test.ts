@@ -8,7 +8,7 @@ import { packageRoot } from '../../common/package-root.js';
 import { readText } from '../house/source-files.js';
 import { MUTATIONS } from './mutations.js';
 
-const SEEDS_MAX = 1000;
+const SEEDS_MAX = 2500;
 /** A mutation takes a few seconds of a core that nobody else uses. */
 const TEST_MS_MAX = 120_000;
 

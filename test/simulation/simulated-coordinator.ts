@@ -1,16 +1,14 @@
 // A coordinator as a process: production's schedule, stores and deliveries behind calls that may find it down or frozen,
 // a disk that is slow, and a clock of its own. It dies at any instant and comes back with what its disk has.
 
-import { StoaError, UsageError } from '../../common/errors.js';
+import { StoaError } from '../../common/errors.js';
 import type { Random } from '../../common/random.js';
-import { sideOf } from '../../common/sides.js';
 import { BlockPush } from '../../coordinator/parameters/block-push.js';
 import type { Delivery } from '../../coordinator/parameters/delivery.js';
-import type { ParameterHost } from '../../coordinator/parameters/parameters-service.js';
 import type { StepDelivery } from '../../coordinator/parameters/step-delivery.js';
 import type { StepReply } from '../../coordinator/parameters/step-exchange.js';
 import { StepPush } from '../../coordinator/parameters/step-push.js';
-import type { StepAnswer, StepHost } from '../../coordinator/parameters/step-service.js';
+import type { StepAnswer } from '../../coordinator/parameters/step-service.js';
 import { gramAt, rangesAsked, tableAt } from '../../coordinator/parameters/table-reads.js';
 import type {
   Disposition,
@@ -29,13 +27,12 @@ import type { PushStepRequest__Output } from '../../proto/generated/stoa/paramet
 import type { StepHeader__Output } from '../../proto/generated/stoa/parameters/v1/StepHeader.js';
 import type { EventQueue } from './event-queue.js';
 import type { Oracle } from './oracle.js';
+import { parameterHostOf, type Rim, stepHostOf } from './simulated-hosts.js';
+import { type Life, type Reply, requireParts, requirePhases, type WaitingRead } from './simulated-life.js';
 import { STALL_MS } from './simulated-network.js';
 import { FACTORS, type SimulatedPlan, taskOf } from './simulated-plan.js';
 import { SimulatedPhases, type SimulatedRecord, SimulatedSteps } from './simulated-training.js';
 import type { Trace } from './trace.js';
-
-/** What a caller gets: an answer, or the code of an error. */
-export type Reply<T> = { readonly value: T } | { readonly error: string };
 
 export interface PulledRows {
   readonly chunks: readonly { readonly rowStart: number; readonly rows: Float32Array }[];
@@ -58,24 +55,6 @@ interface World {
   readonly trace: Trace;
   readonly plan: SimulatedPlan;
   readonly isCalm: () => boolean;
-}
-
-interface WaitingRead {
-  readonly block: number;
-  readonly clock: number;
-  readonly reply: (reply: Reply<StepAnswer>) => void;
-}
-
-/** What dies with the process. */
-interface Life {
-  readonly number: number;
-  readonly schedule: Schedule;
-  readonly leaseReplies: Map<string, ((reply: Reply<readonly Lease[]>) => void)[]>;
-  readonly deliveries: Map<number, { delivery: Delivery | StepDelivery; disposition?: Disposition }>;
-  phases?: SimulatedPhases;
-  steps?: SimulatedSteps<WaitingRead>;
-  nextId: number;
-  isWriting: boolean;
 }
 
 /** Rows of one chunk of a pull: small, so that a phase may end in the middle of one. */
@@ -271,7 +250,13 @@ export class SimulatedCoordinator {
   ): void {
     this.#serve((life) => {
       requireParts(life, 'phases');
-      this.#push(life, () => new BlockPush(this.#phaseHost(life), header), parts, isSending, reply);
+      this.#push(
+        life,
+        () => new BlockPush(parameterHostOf(life, this.#rim(life)), header),
+        parts,
+        isSending,
+        reply,
+      );
     }, reply);
   }
 
@@ -283,7 +268,13 @@ export class SimulatedCoordinator {
   ): void {
     this.#serve((life) => {
       requireParts(life, 'steps');
-      this.#push(life, () => new StepPush(this.#stepHost(life), header), parts, isSending, reply);
+      this.#push(
+        life,
+        () => new StepPush(stepHostOf(life, this.#rim(life)), header),
+        parts,
+        isSending,
+        reply,
+      );
     }, reply);
   }
 
@@ -339,54 +330,14 @@ export class SimulatedCoordinator {
     });
   }
 
-  #phaseHost(life: Life): ParameterHost {
-    const { plan } = this.#world;
+  #rim(life: Life): Rim {
     return {
-      store: () => requirePhases(life).store,
-      judge: (header) => {
-        const key = {
-          runId: header.runId,
-          side: sideOf(header.side),
-          block: header.block,
-          clock: header.clock,
-        };
-        return life.schedule.judge(key, header);
-      },
-      isAudited: ({ runId, side, block, clock }) =>
-        life.schedule.run?.isAudited({ runId, side: sideOf(side), block, clock }) ?? false,
-      shapeOf: ({ side, block }) => {
-        const { rowStart, rowEnd } = plan.blocks[sideOf(side)][block]!;
-        return { rowStart, rowEnd, factors: FACTORS };
-      },
+      plan: this.#world.plan,
       deliver: (delivery) => this.#deliver(life, delivery),
-      exchange: () => undefined,
-      moved: () => {},
-      refuse: ({ sessionId, leaseId }, reason) => {
+      refuse: (sessionId, leaseId, reason) => {
         this.counts.refused++;
         this.#fail(life, sessionId, [leaseId], reason);
       },
-    };
-  }
-
-  #stepHost(life: Life): StepHost {
-    const { plan } = this.#world;
-    return {
-      read: () => Promise.reject(new UsageError('STOA_USAGE', 'reads are asked for by pullStep')),
-      judge: ({ runId, block, clock, ...from }) => {
-        return life.schedule.judge({ runId, side: 'users', block, clock: clock + 1 }, from);
-      },
-      isAudited: ({ runId, block, clock }) =>
-        life.schedule.run?.isAudited({ runId, side: 'users', block, clock: clock + 1 }) ?? false,
-      shapeOf: ({ block }) => {
-        const { rowStart, rowEnd } = plan.blocks.users[block]!;
-        return { rowStart, rowEnd, columns: life.steps!.columns, items: plan.rows.items };
-      },
-      deliver: (delivery) => this.#deliver(life, delivery),
-      refuse: ({ sessionId, leaseId }, reason) => {
-        this.counts.refused++;
-        this.#fail(life, sessionId, [leaseId], reason);
-      },
-      moved: () => {},
     };
   }
 
@@ -671,16 +622,6 @@ export class SimulatedCoordinator {
   #say(what: string, ...details: readonly unknown[]): void {
     this.#world.trace.add(this.#world.queue.nowMs, 'coordinator', what, ...details);
   }
-}
-
-function requirePhases(life: Life): SimulatedPhases {
-  requireParts(life, 'phases');
-  return life.phases!;
-}
-
-/** @throws {UsageError} the run is not in progress yet. */
-function requireParts(life: Life, family: 'phases' | 'steps'): void {
-  if (life[family] === undefined) throw new UsageError('STOA_USAGE', 'the run is not in progress');
 }
 
 function nameOf({ leaseId, phase, block }: Lease): string {

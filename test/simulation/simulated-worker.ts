@@ -13,7 +13,9 @@ import { RowClocks, type RowRange } from '../../worker/row-clocks.js';
 import type { EventQueue } from './event-queue.js';
 import type { Oracle } from './oracle.js';
 import { type BlockSolution, gramOf, solveBlock } from './phase-model.js';
-import type { PulledRows, Reply, SimulatedCoordinator } from './simulated-coordinator.js';
+import type { PulledRows, SimulatedCoordinator } from './simulated-coordinator.js';
+import type { Reply } from './simulated-life.js';
+import { SimulatedMachine } from './simulated-machine.js';
 import type { SimulatedNetwork } from './simulated-network.js';
 import { clocksOf, FACTORS, type SimulatedPlan } from './simulated-plan.js';
 import { type StepSolution, solveStep } from './step-model.js';
@@ -64,9 +66,8 @@ interface Mirror {
 export class SimulatedWorker {
   readonly #world: World;
   readonly #traits: WorkerTraits;
-  #isGone = false;
+  readonly #machine: SimulatedMachine;
   #isCalm = false;
-  #frozenUntilMs = 0;
   #session: string | undefined;
   #lastHeardMs = 0;
   /** Leases that were not done with yet. */
@@ -83,12 +84,13 @@ export class SimulatedWorker {
   constructor(world: World, traits: WorkerTraits) {
     this.#world = world;
     this.#traits = traits;
+    this.#machine = new SimulatedMachine(world, traits);
     this.#mirrors = this.#emptyMirrors();
     this.#register();
   }
 
   get isGone(): boolean {
-    return this.#isGone;
+    return this.#machine.isGone;
   }
 
   get node(): string {
@@ -100,29 +102,44 @@ export class SimulatedWorker {
   }
 
   crash(): void {
-    this.#isGone = true;
-    this.#say('crashes');
+    this.#machine.isGone = true;
+    this.#machine.say('crashes');
     this.#forgetSession();
   }
 
   /** As on SIGTERM: what it holds goes back. */
   leave(): void {
     const session = this.#session;
-    this.#isGone = true;
-    this.#say('leaves');
+    this.#machine.isGone = true;
+    this.#machine.say('leaves');
     this.#forgetSession();
     const { network, coordinator } = this.#world;
     if (session !== undefined) network.send(this.node, 'c', () => coordinator.leave(session));
   }
 
   freeze(forMs: number): void {
-    this.#frozenUntilMs = this.#world.queue.nowMs + forMs;
-    this.#say('freezes for', Math.round(forMs));
+    this.#machine.freeze(forMs);
   }
 
   /** From now on nothing fails by chance. */
   calm(): void {
     this.#isCalm = true;
+  }
+
+  /** A call of this session: what is answered after its end is nobody's. */
+  #call<T>(
+    serve: (reply: (reply: Reply<T>) => void) => void,
+    onValue: (value: T) => void,
+    onError: (error: string) => void,
+    timeoutMs = CALL_MS,
+  ): void {
+    const session = this.#session;
+    const guarded =
+      <A>(act: (value: A) => void) =>
+      (value: A): void => {
+        if (this.#session === session) act(value);
+      };
+    this.#machine.call(serve, guarded(onValue), guarded(onError), timeoutMs);
   }
 
   #register(): void {
@@ -139,7 +156,7 @@ export class SimulatedWorker {
     this.#call<string>(
       (reply) => this.#world.coordinator.register(info, reply),
       (sessionId) => this.#begin(sessionId),
-      () => this.#later(RETRY_MS, () => this.#register()),
+      () => this.#machine.later(RETRY_MS, () => this.#register()),
     );
   }
 
@@ -147,7 +164,7 @@ export class SimulatedWorker {
     this.#session = sessionId;
     this.#error = 0.001 + this.#world.random.next() / 100;
     this.#lastHeardMs = this.#world.queue.nowMs;
-    this.#say('has session', sessionId);
+    this.#machine.say('has session', sessionId);
     this.#heartbeat(sessionId);
     this.#ask();
   }
@@ -166,11 +183,11 @@ export class SimulatedWorker {
       (error) => error === 'STOA_SESSION_OVER' && this.#startOver(),
       SILENCE_MS / 2,
     );
-    this.#later(HEARTBEAT_MS, () => this.#heartbeat(sessionId));
+    this.#machine.later(HEARTBEAT_MS, () => this.#heartbeat(sessionId));
   }
 
   #startOver(): void {
-    this.#say('starts over');
+    this.#machine.say('starts over');
     this.#forgetSession();
     this.#mirrors = this.#emptyMirrors();
     this.#register();
@@ -212,7 +229,7 @@ export class SimulatedWorker {
       (error) => {
         if (error === 'STOA_SESSION_OVER') return this.#startOver();
         if (error === 'STOA_DEVICE') this.#request = undefined;
-        this.#later(RETRY_MS, () =>
+        this.#machine.later(RETRY_MS, () =>
           this.#request === undefined ? this.#ask() : this.#repeatAsk(session, request, room),
         );
       },
@@ -259,7 +276,7 @@ export class SimulatedWorker {
   }
 
   #gaveUp(lease: Lease, error: string): void {
-    this.#say('gives up', lease.leaseId, error === '' ? 'without an answer' : error);
+    this.#machine.say('gives up', lease.leaseId, error === '' ? 'without an answer' : error);
     if (error === 'STOA_SESSION_OVER') this.#startOver();
     else if (error === '' || error === 'STOA_USAGE') this.#giveBack(lease);
     else this.#done(lease);
@@ -326,7 +343,7 @@ export class SimulatedWorker {
     const { random } = this.#world;
     // Who wants to pass for another waits until another has the block.
     const dawdleMs = lie?.kind === 'foreign-lease' ? random.next() * 12_000 : 0;
-    this.#later(lease.block.work * msPerWork * (0.5 + random.next()) + dawdleMs, () => {
+    this.#machine.later(lease.block.work * msPerWork * (0.5 + random.next()) + dawdleMs, () => {
       if (!this.#held.has(lease.leaseId)) return;
       if (this.#isCalm || random.next() >= failure) return then();
       const session = this.#session!;
@@ -361,10 +378,10 @@ export class SimulatedWorker {
     if (lie === 'shape') parts.pop();
     this.#breakOff(parts);
     this.#call<string>(
-      (reply) => this.#world.coordinator.pushBlock(header, parts, () => !this.#isGone, reply),
+      (reply) => this.#world.coordinator.pushBlock(header, parts, () => !this.isGone, reply),
       (disposition) => {
         if (!this.#held.has(lease.leaseId)) return;
-        this.#say('hears of', lease.leaseId, disposition);
+        this.#machine.say('hears of', lease.leaseId, disposition);
         const own = this.#mirrors[phase.side];
         if (disposition === 'accepted' && lie === undefined) {
           own.table.set(solution.rows, block.rowStart * FACTORS);
@@ -423,7 +440,7 @@ export class SimulatedWorker {
     ] as PushStepRequest__Output[];
     this.#breakOff(parts);
     this.#call<string>(
-      (reply) => this.#world.coordinator.pushStep(header, parts, () => !this.#isGone, reply),
+      (reply) => this.#world.coordinator.pushStep(header, parts, () => !this.isGone, reply),
       () => {
         if (!this.#held.has(lease.leaseId)) return;
         this.#done(lease);
@@ -497,48 +514,5 @@ export class SimulatedWorker {
       clocks: new RowClocks(rows[side]),
     });
     return { users: mirror('users'), items: mirror('items') };
-  }
-
-  /**
-   * A call over the network: one answer is taken, the first, and only in the session that asked.
-   *
-   * @param onError with the code; '' means that no answer came.
-   */
-  #call<T>(
-    serve: (reply: (reply: Reply<T>) => void) => void,
-    onValue: (value: T) => void,
-    onError: (error: string) => void,
-    timeoutMs = CALL_MS,
-  ): void {
-    const { network } = this.#world;
-    const session = this.#session;
-    let isSettled = false;
-    const settle = (act: () => void) => {
-      if (isSettled || this.#session !== session) return;
-      isSettled = true;
-      act();
-    };
-    const reply = (answer: Reply<T>) => {
-      network.send('c', this.node, () =>
-        this.#awake(() => settle(() => ('value' in answer ? onValue(answer.value) : onError(answer.error)))),
-      );
-    };
-    network.send(this.node, 'c', () => serve(reply));
-    this.#later(timeoutMs, () => settle(() => onError('')));
-  }
-
-  #later(delayMs: number, run: () => void): void {
-    this.#world.queue.after(delayMs / this.#traits.clockRate, () => this.#awake(run));
-  }
-
-  #awake(run: () => void): void {
-    if (this.#isGone) return;
-    const { queue } = this.#world;
-    if (queue.nowMs >= this.#frozenUntilMs) run();
-    else queue.at(this.#frozenUntilMs, () => this.#awake(run));
-  }
-
-  #say(what: string, ...details: readonly unknown[]): void {
-    this.#world.trace.add(this.#world.queue.nowMs, `${this.node} (${this.#traits.name})`, what, ...details);
   }
 }
