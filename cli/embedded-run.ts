@@ -40,7 +40,9 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
   const computes = await chooseComputation(run);
   return withTemporaryFolder(async (folder) => {
     const display = await openDisplay(output);
-    const log = embeddedLogger(output, 'coordinator', (line) => display.print(line));
+    // Warnings are said with --quiet too: a run that waits for room on the disk must not look as if it hung.
+    const warn = (line: string) => (output.modes.quiet ? output.warn(line) : display.print(line));
+    const log = embeddedLogger(output, 'coordinator', warn);
     const coordinator = await startCoordinator({
       listen: { host: '127.0.0.1', port: 0 },
       stateDir: `${folder}/state`,

@@ -50,6 +50,7 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'mf.regularization': 'λ of factors and biases',
   'mf.init_stddev': 'spread of the initial factors',
   'train.deterministic': 'only workers that give the same bits take part: true or false',
+  'train.audit_share': 'share of the blocks that two workers compute, to find one that is wrong; 0: none',
   'train.epochs': 'passes: users from items, then items from users',
   'train.seed': 'seed of the initial factors',
   'train.loss': 'compute the loss after every phase: true or false',

@@ -134,6 +134,22 @@ export class TrainingClient {
   }
 
   /**
+   * Pauses a run: nothing is lent until `resumeRun`. Safe to repeat.
+   *
+   * @throws {StateError} `STOA_RUN_STATE`: it does not train now.
+   */
+  async pauseRun(runId: string, settings?: CallSettings): Promise<RunStatus__Output> {
+    const { run } = await this.#caller.idempotent(METHODS.PauseRun, { runId }, settings);
+    return run!;
+  }
+
+  /** Lets a paused run go on. Errors as `pauseRun`. */
+  async resumeRun(runId: string, settings?: CallSettings): Promise<RunStatus__Output> {
+    const { run } = await this.#caller.idempotent(METHODS.ResumeRun, { runId }, settings);
+    return run!;
+  }
+
+  /**
    * Writes the files of a run that has ended into a new folder, whole or not at all. Begins again where a coordinator
    * goes away meanwhile and comes back within a minute.
    *

@@ -111,15 +111,17 @@ export interface Coordinator {
 }
 
 /**
- * @throws errors of `startGrpcServer`, `startRestServer`, `startMetricsServer` and `openStateFolder`; nothing is left
- *   running.
+ * @throws {UsageError} an address of etcd that is none; errors of `startGrpcServer`, `startRestServer`,
+ *   `startMetricsServer` and `openStateFolder`; nothing is left running.
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const { standIns } = options;
+  const etcd = standIns && new EtcdGateway(standIns.etcd);
   const parts = composeParts(options);
   try {
     await startServers(parts, options);
-    if (options.standIns === undefined) await lead(parts, options);
-    else parts.standing = standBy(parts, options, options.standIns);
+    if (etcd === undefined) await lead(parts, options);
+    else parts.standing = standBy(parts, options, { ...standIns!, etcd });
   } catch (error) {
     await closeParts(parts);
     throw error;
@@ -182,12 +184,16 @@ async function startServers(
 }
 
 /** Leads whenever it is elected, and follows otherwise, until the coordinator closes. */
-async function standBy(parts: Parts, options: CoordinatorOptions, standIns: StandIns): Promise<void> {
+async function standBy(
+  parts: Parts,
+  options: CoordinatorOptions,
+  standIns: Omit<StandIns, 'etcd'> & { etcd: EtcdGateway },
+): Promise<void> {
   const { log } = options;
   const { signal } = parts.closing;
   const { cluster, ttlSeconds } = standIns;
   const address = formatAddress(standIns.advertise ?? parts.grpc!.address);
-  const election = new Election({ etcd: new EtcdGateway(standIns.etcd), cluster, address, ttlSeconds, log });
+  const election = new Election({ etcd: standIns.etcd, cluster, address, ttlSeconds, log });
   const termsBegun = async () => (await listTerms(journalDirOf(options.stateDir))).at(-1) ?? 0;
   const onLeader = (leader: string) => {
     log.info(leader === '' ? 'no coordinator leads' : `${leader} leads, standing by`);

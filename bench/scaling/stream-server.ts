@@ -20,6 +20,7 @@ initFactors(store.tables.current('users'), seed);
 const host: ParameterHost = {
   store: () => store,
   judge: () => 'accepted',
+  isAudited: () => false,
   shapeOf: () => ({ rowStart: 0, rowEnd: rows, factors }),
   deliver: () => 'accepted',
   exchange: () => undefined,

@@ -81,6 +81,34 @@ const stop = toCommand<CoordinatorFlags>({
   },
 });
 
+const pause = toCommand<CoordinatorFlags>({
+  name: 'pause',
+  summary: 'Pause a run of a coordinator: its workers stay and get no blocks',
+  examples: ['stoa runs pause RUN --coordinator 127.0.0.1:7070'],
+  define: (command) => addCoordinatorFlags(command.argument('<run>', 'id of the run')),
+  run: async ({ args, options, output }) => {
+    const { runOfStatus } = await import('../run-entries.js');
+    const status = await withTrainingClient(addressOf(options), options, (client) =>
+      client.pauseRun(String(args[0])),
+    );
+    output.answer(runOfStatus(status), () => `run ${status.runId} pauses`);
+  },
+});
+
+const resume = toCommand<CoordinatorFlags>({
+  name: 'resume',
+  summary: 'Let a paused run of a coordinator go on',
+  examples: ['stoa runs resume RUN --coordinator 127.0.0.1:7070'],
+  define: (command) => addCoordinatorFlags(command.argument('<run>', 'id of the run')),
+  run: async ({ args, options, output }) => {
+    const { runOfStatus } = await import('../run-entries.js');
+    const status = await withTrainingClient(addressOf(options), options, (client) =>
+      client.resumeRun(String(args[0])),
+    );
+    output.answer(runOfStatus(status), () => `run ${status.runId} goes on`);
+  },
+});
+
 const fetchRun = toCommand<CoordinatorFlags & { out: string }>({
   name: 'fetch',
   summary: 'Fetch the files of a run that a coordinator has ended',
@@ -99,7 +127,15 @@ const fetchRun = toCommand<CoordinatorFlags & { out: string }>({
   },
 });
 
-export const command = toGroup('runs', 'List, show and compare runs', [list, show, diff, stop, fetchRun]);
+export const command = toGroup('runs', 'List, show and compare runs', [
+  list,
+  show,
+  diff,
+  stop,
+  pause,
+  resume,
+  fetchRun,
+]);
 
 function addressOf({ coordinator }: CoordinatorFlags): string {
   if (coordinator !== undefined) return coordinator;

@@ -24,6 +24,8 @@ export interface Delivery {
   gram: Float64Array;
   loss?: BlockLoss;
   solveMs: number;
+  /** Of rows and Gram, where they are compared with another worker's. */
+  digest?: number;
 }
 
 /** Rows of the block that a header names. */
@@ -41,51 +43,56 @@ export interface ReceivedBlock {
 }
 
 /**
- * Takes in the chunks that follow a header. Nothing of them is stored.
+ * Takes in the chunks that follow a header, one after another. Nothing of them is stored.
  *
- * @throws {ShapeError} rows or Gram of another size, or out of order; {CorruptError} `STOA_CHECKSUM` of the Gram;
- *         {NumericError} `STOA_NUMERIC_NOT_FINITE` of the sums.
+ * Errors of all calls: {ShapeError} rows or Gram of another size, or out of order; {CorruptError} `STOA_CHECKSUM` of the
+ * Gram; {NumericError} `STOA_NUMERIC_NOT_FINITE` of the sums.
  */
-export async function receiveBlock(
-  header: BlockHeader__Output,
-  { rowStart, rowEnd, factors }: BlockShape,
-  parts: AsyncIterator<PushBlockRequest__Output>,
-): Promise<ReceivedBlock> {
-  assert(factors > 0, 'K is at least 1');
-  const gram = decodeGram(header, factors);
-  requireFiniteSums(gram);
-  const chunks: RowsChunk__Output[] = [];
-  let next = rowStart;
-  for (let part = await parts.next(); !part.done; part = await parts.next()) {
-    const { chunk } = part.value;
+export class BlockIntake {
+  readonly #header: BlockHeader__Output;
+  readonly #shape: BlockShape;
+  readonly #gram: Float64Array;
+  readonly #chunks: RowsChunk__Output[] = [];
+  #next: number;
+
+  constructor(header: BlockHeader__Output, shape: BlockShape) {
+    assert(shape.factors > 0, 'K is at least 1');
+    this.#header = header;
+    this.#shape = shape;
+    this.#next = shape.rowStart;
+    this.#gram = decodeGram(header, shape.factors);
+    requireFiniteSums(this.#gram);
+  }
+
+  take({ chunk }: PushBlockRequest__Output): void {
     if (!chunk) throw new ShapeError('STOA_SHAPE', 'one delivery has one header, then chunks of rows');
+    const { rowEnd, factors } = this.#shape;
     const rows = rowsIn(chunk, factors);
-    if (chunk.rowStart !== next || rows > rowEnd - next) {
+    if (chunk.rowStart !== this.#next || rows > rowEnd - this.#next) {
       throw new ShapeError(
         'STOA_SHAPE',
-        `${rows} rows from ${chunk.rowStart} came where rows ${next} to ${rowEnd} were due`,
+        `${rows} rows from ${chunk.rowStart} came where rows ${this.#next} to ${rowEnd} were due`,
       );
     }
-    chunks.push(chunk);
-    next += rows;
+    this.#chunks.push(chunk);
+    this.#next += rows;
   }
-  if (next !== rowEnd) {
-    throw new ShapeError('STOA_SHAPE', `rows ${next} to ${rowEnd} of a block of ${header.side} are missing`);
+
+  end(): ReceivedBlock {
+    const { runId, sessionId, leaseId, block, clock, solveMs } = this.#header;
+    const { rowEnd } = this.#shape;
+    if (this.#next !== rowEnd) {
+      throw new ShapeError(
+        'STOA_SHAPE',
+        `rows ${this.#next} to ${rowEnd} of a block of ${this.#header.side} are missing`,
+      );
+    }
+    const side = sideOf(this.#header.side);
+    const loss = lossOf(this.#header);
+    const gram = this.#gram;
+    const delivery = { runId, sessionId, leaseId, side, block, clock, gram, loss, solveMs };
+    return { delivery, chunks: this.#chunks };
   }
-  const { runId, sessionId, leaseId, block, clock, solveMs } = header;
-  const loss = lossOf(header);
-  const delivery = {
-    runId,
-    sessionId,
-    leaseId,
-    side: sideOf(header.side),
-    block,
-    clock,
-    gram,
-    loss,
-    solveMs,
-  };
-  return { delivery, chunks };
 }
 
 /**

@@ -1,6 +1,5 @@
 // Handlers of stoa.parameters.v1.ParametersService over the tables of the run in progress.
 
-import { FencedError, messageOf, NumericError, ShapeError, UsageError } from '../../common/errors.js';
 import {
   describeRows,
   encodeGram,
@@ -23,17 +22,10 @@ import type { PushBlockResponse } from '../../proto/generated/stoa/parameters/v1
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { clientStream, type StreamWriter, serverStream } from '../grpc-streams.js';
 import type { Disposition } from '../schedule/events.js';
-import {
-  type BlockShape,
-  copyRows,
-  type Delivery,
-  discard,
-  type ReceivedBlock,
-  readHeader,
-  receiveBlock,
-} from './delivery.js';
-import type { FactorTables } from './factor-tables.js';
+import { BlockPush } from './block-push.js';
+import { type BlockShape, type Delivery, discard, readHeader } from './delivery.js';
 import type { ParameterStore } from './parameter-store.js';
+import { gramAt, rangesAsked, tableAt } from './table-reads.js';
 
 /** Results that are taken in at once; each takes up to 4 MiB until it is accepted. Others wait, unread. */
 const DELIVERIES_MAX = 32;
@@ -44,6 +36,8 @@ export interface ParameterHost {
   store(runId: string): ParameterStore;
   /** What would become of a result that says this of itself. */
   judge(header: BlockHeader__Output): Disposition;
+  /** True where the result needs a digest, since it is compared with another worker's. */
+  isAudited(header: BlockHeader__Output): boolean;
   /** Shape of a block of the phase in progress. */
   shapeOf(header: BlockHeader__Output): BlockShape;
   /** Judges a complete result, whose rows stand in the table of the next clock. */
@@ -60,6 +54,7 @@ const DISPOSITIONS = {
   accepted: 'DISPOSITION_ACCEPTED',
   duplicate: 'DISPOSITION_DUPLICATE',
   stale: 'DISPOSITION_STALE',
+  witnessed: 'DISPOSITION_WITNESSED',
 } as const;
 
 export function parametersService(
@@ -88,7 +83,7 @@ async function pullRows(
   const { tables } = host.store(request.runId);
   const side = sideOf(request.side);
   const reply = replier(host, request, side, tables.factors);
-  for (const { rowStart, rowEnd } of rangesOf(request, tables.rows(side))) {
+  for (const { rowStart, rowEnd } of rangesAsked(request.ranges, tables.rows(side))) {
     for (let row = rowStart; row < rowEnd; row += reply.rowsMax) {
       const end = Math.min(row + reply.rowsMax, rowEnd);
       await reply.send(writer, tableAt(tables, side, request.clock), row, end);
@@ -137,79 +132,19 @@ function replier(
   };
 }
 
-/** @throws {FencedError} `STOA_CLOCK_GONE`. */
-function tableAt(tables: FactorTables, side: Side, clock: number): Float32Array {
-  const table = tables.at(side, clock);
-  if (table === undefined) throw clockGone(side, clock, tables.clock(side));
-  return table;
-}
-
-function getGram(host: ParameterHost, request: GetGramRequest__Output): GetGramResponse {
-  const store = host.store(request.runId);
-  const side = sideOf(request.side);
-  const clock = store.tables.clock(side);
-  if (clock !== request.clock) throw clockGone(side, request.clock, clock);
-  return encodeGram(store.sums(side).gram);
+function getGram(host: ParameterHost, { runId, side, clock }: GetGramRequest__Output): GetGramResponse {
+  return encodeGram(gramAt(host.store(runId), sideOf(side), clock));
 }
 
 async function pushBlock(
   host: ParameterHost,
   parts: AsyncIterator<PushBlockRequest__Output>,
 ): Promise<Disposition> {
-  const header = await readHeader(parts);
-  const outlook = host.judge(header);
-  if (outlook !== 'accepted') {
+  const push = new BlockPush(host, await readHeader(parts));
+  if (push.outlook !== 'accepted') {
     await discard(parts);
-    return outlook;
+    return push.outlook;
   }
-  try {
-    const shape = host.shapeOf(header);
-    return take(host, header, shape, await receiveBlock(header, shape, parts));
-  } catch (error) {
-    if (error instanceof ShapeError || error instanceof NumericError) host.refuse(header, messageOf(error));
-    throw error;
-  }
-}
-
-/** Copies a complete result into the tables and delivers it, at one moment: nothing else happens in between. */
-function take(
-  host: ParameterHost,
-  header: BlockHeader__Output,
-  shape: BlockShape,
-  received: ReceivedBlock,
-): Disposition {
-  // While its rows came in, another delivery of the block may have been accepted.
-  const outlook = host.judge(header);
-  if (outlook !== 'accepted') return outlook;
-  const { delivery, chunks } = received;
-  const rows = host.store(delivery.runId).tables.next(delivery.side, shape.rowStart, shape.rowEnd);
-  copyRows(received, shape, rows, host.exchange(delivery.sessionId));
-  for (const chunk of chunks) {
-    const way = chunk.exchangedRows > 0 ? 'exchange' : 'message';
-    host.moved('in', way, chunk.rows.length + chunk.exchangedRows * shape.factors * 4);
-  }
-  return host.deliver(delivery);
-}
-
-function rangesOf(request: PullRowsRequest__Output, rows: number): { rowStart: number; rowEnd: number }[] {
-  if (request.ranges.length === 0) return [{ rowStart: 0, rowEnd: rows }];
-  let before = 0;
-  for (const { rowStart, rowEnd } of request.ranges) {
-    if (rowStart < before || rowEnd <= rowStart || rowEnd > rows) {
-      throw new UsageError(
-        'STOA_USAGE',
-        `ranges must ascend, not overlap and lie within ${rows} rows; ${rowStart} to ${rowEnd} does not`,
-        { fields: { field: 'ranges' } },
-      );
-    }
-    before = rowEnd;
-  }
-  return request.ranges;
-}
-
-function clockGone(side: Side, asked: number, kept: number): FencedError {
-  return new FencedError(
-    'STOA_CLOCK_GONE',
-    `${side} at clock ${asked} cannot be read, the table is at clock ${kept}; the phase has moved on`,
-  );
+  for (let part = await parts.next(); !part.done; part = await parts.next()) push.take(part.value);
+  return push.end();
 }

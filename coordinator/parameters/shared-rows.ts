@@ -60,6 +60,11 @@ export class SharedRows {
     return this.#clock;
   }
 
+  /** Clocks of which some updates are in and some are not: at most the lead of a block, plus 1. */
+  get clocksUnderWay(): number {
+    return this.#sums.size;
+  }
+
   /** Begins at a clock: the bytes of its table are to be written into `table`. */
   setClock(clock: number): void {
     assert(this.#sums.size === 0, 'nothing is under way');

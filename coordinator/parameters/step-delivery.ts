@@ -23,6 +23,8 @@ export interface StepDelivery {
   readonly loss: number;
   readonly sampleCount: number;
   readonly solveMs: number;
+  /** Of rows and deltas, where they are compared with another worker's. */
+  readonly digest?: number;
 }
 
 /** Rows of the block, and rows of the table that its deltas may name. */
@@ -34,40 +36,48 @@ export interface StepShape {
 }
 
 /**
- * Takes in what follows a header. Nothing of it is stored.
+ * Takes in what follows a header, part by part. Nothing of it is stored.
  *
- * @throws {ShapeError} rows or lists of another size, out of order or out of range; {CorruptError} `STOA_CHECKSUM`;
- *         {NumericError} `STOA_NUMERIC_NOT_FINITE`.
+ * Errors of all calls: {ShapeError} rows or lists of another size, out of order or out of range; {CorruptError}
+ * `STOA_CHECKSUM`; {NumericError} `STOA_NUMERIC_NOT_FINITE`.
  */
-export async function receiveStep(
-  header: StepHeader__Output,
-  shape: StepShape,
-  parts: AsyncIterator<PushStepRequest__Output>,
-): Promise<StepDelivery> {
-  const { columns, rowStart, rowEnd } = shape;
-  const rows = itemRows(header, shape.items);
-  const users = new Rows('user rows', rowStart, rowEnd, columns);
-  const deltas = new Rows('deltas', 0, rows.length, columns);
-  for (let part = await parts.next(); !part.done; part = await parts.next()) {
-    if (part.value.users) users.take(part.value.users);
-    else if (part.value.deltas) deltas.take(part.value.deltas);
+export class StepIntake {
+  readonly #header: StepHeader__Output;
+  readonly #items: Int32Array;
+  readonly #users: Rows;
+  readonly #deltas: Rows;
+
+  constructor(header: StepHeader__Output, shape: StepShape) {
+    const { columns, rowStart, rowEnd } = shape;
+    this.#header = header;
+    this.#items = itemRows(header, shape.items);
+    this.#users = new Rows('user rows', rowStart, rowEnd, columns);
+    this.#deltas = new Rows('deltas', 0, this.#items.length, columns);
+  }
+
+  take({ users, deltas }: PushStepRequest__Output): void {
+    if (users) this.#users.take(users);
+    else if (deltas) this.#deltas.take(deltas);
     else throw new ShapeError('STOA_SHAPE', 'one delivery has one header, then user rows and deltas');
   }
-  if (!Number.isFinite(header.loss)) throw notFinite('the loss of a block');
-  const { runId, sessionId, leaseId, block, clock, loss, sampleCount, solveMs } = header;
-  return {
-    runId,
-    sessionId,
-    leaseId,
-    side: 'users',
-    block,
-    clock: clock + 1,
-    users: users.all(),
-    deltas: { rows, deltas: deltas.all(), counts: Uint32Array.from(header.counts) },
-    loss,
-    sampleCount,
-    solveMs,
-  };
+
+  end(): StepDelivery {
+    const { runId, sessionId, leaseId, block, clock, loss, sampleCount, solveMs, counts } = this.#header;
+    if (!Number.isFinite(loss)) throw notFinite('the loss of a block');
+    return {
+      runId,
+      sessionId,
+      leaseId,
+      side: 'users',
+      block,
+      clock: clock + 1,
+      users: this.#users.all(),
+      deltas: { rows: this.#items, deltas: this.#deltas.all(), counts: Uint32Array.from(counts) },
+      loss,
+      sampleCount,
+      solveMs,
+    };
+  }
 }
 
 /** @throws {ShapeError} not ascending, outside of the table, or without a count each. */

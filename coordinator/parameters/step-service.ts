@@ -1,6 +1,6 @@
 // The push/pull half of stoa.parameters.v1.ParametersService.
 
-import { FencedError, messageOf, NumericError, ShapeError, UsageError } from '../../common/errors.js';
+import { FencedError, ShapeError, UsageError } from '../../common/errors.js';
 import { encodeRows, rowsPerChunk } from '../../common/row-chunks.js';
 import { Slots } from '../../common/slots.js';
 import type { ParametersServiceHandlers } from '../../proto/generated/stoa/parameters/v1/ParametersService.js';
@@ -13,7 +13,8 @@ import type { ErrorLog } from '../grpc-errors.js';
 import { clientStream, type StreamWriter, serverStream } from '../grpc-streams.js';
 import type { Disposition } from '../schedule/events.js';
 import { discard } from './delivery.js';
-import { receiveStep, type StepDelivery, type StepShape } from './step-delivery.js';
+import type { StepDelivery, StepShape } from './step-delivery.js';
+import { StepPush } from './step-push.js';
 
 /** Deliveries taken in at once; each takes some megabytes until it is accepted. Others wait, unread. */
 const DELIVERIES_MAX = 32;
@@ -41,6 +42,8 @@ export interface StepHost {
    */
   read(request: PullStepRequest__Output, signal: AbortSignal): Promise<StepAnswer>;
   judge(header: StepHeader__Output): Disposition;
+  /** As `ParameterHost.isAudited`. */
+  isAudited(header: StepHeader__Output): boolean;
   shapeOf(header: StepHeader__Output): StepShape;
   /** Judges a complete result; an accepted one is in the tables on return. */
   deliver(delivery: StepDelivery): Disposition;
@@ -52,6 +55,7 @@ const DISPOSITIONS = {
   accepted: 'DISPOSITION_ACCEPTED',
   duplicate: 'DISPOSITION_DUPLICATE',
   stale: 'DISPOSITION_STALE',
+  witnessed: 'DISPOSITION_WITNESSED',
 } as const;
 
 export function stepHandlers(
@@ -97,19 +101,13 @@ async function pushStep(host: StepHost, parts: AsyncIterator<PushStepRequest__Ou
   if (first.done) throw new FencedError('STOA_LEASE_GONE', 'the delivery ended before its header');
   const { header } = first.value;
   if (!header) throw new ShapeError('STOA_SHAPE', 'a delivery begins with its header');
-  const outlook = host.judge(header);
-  if (outlook !== 'accepted') {
+  const push = new StepPush(host, header);
+  if (push.outlook !== 'accepted') {
     await discard(parts);
-    return outlook;
+    return push.outlook;
   }
-  try {
-    const delivery = await receiveStep(header, host.shapeOf(header), parts);
-    host.moved('in', 'message', delivery.users.byteLength + delivery.deltas.deltas.byteLength);
-    return host.deliver(delivery);
-  } catch (error) {
-    if (error instanceof ShapeError || error instanceof NumericError) host.refuse(header, messageOf(error));
-    throw error;
-  }
+  for (let part = await parts.next(); !part.done; part = await parts.next()) push.take(part.value);
+  return push.end();
 }
 
 /** @throws {UsageError} the rows of a read do not ascend below `items`. */

@@ -66,6 +66,8 @@ const schema = z.strictObject({
   'mf.init_stddev': z.number().positive().default(0.5),
   /** All workers of a run give the same bits: others stay idle. */
   'train.deterministic': z.boolean().default(true),
+  /** Share of the blocks that two workers compute and that count when both get the same bits; 0: none. */
+  'train.audit_share': z.number().min(0).max(1).default(0.001),
   'train.epochs': z.int().min(1).max(100_000).default(16),
   'train.seed': z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
   /** Compute the loss after every phase. */

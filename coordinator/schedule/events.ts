@@ -42,6 +42,8 @@ export interface RunTask {
   readonly gather?: GatherPrecision;
   /** Only workers that give the bits of the first one take part. @default false */
   readonly isDeterministic?: boolean;
+  /** Share of the blocks that two workers compute, where their bits must be equal, 0 to 1. @default 0 */
+  readonly auditShare?: number;
   readonly factors: number;
   readonly blocks: { readonly users: readonly PlanBlock[]; readonly items: readonly PlanBlock[] };
   /** First phase to do: 0, or where a checkpoint left off. */
@@ -76,6 +78,8 @@ export interface ResultKey {
   readonly block: number;
   /** Clock that the rows belong to. */
   readonly clock: number;
+  /** Of all its numbers: equal results have equal ones. Only looked at where `RunProgress.isAudited`. */
+  readonly digest?: number;
 }
 
 export type ScheduleEvent =
@@ -110,9 +114,13 @@ export type ScheduleEvent =
   | { readonly type: 'workerLeft'; readonly sessionId: string }
   | { readonly type: 'runStarted'; readonly run: RunTask }
   | { readonly type: 'phaseCommitted' }
+  /** Nothing more is lent until `resume`; what is lent may still be delivered. */
+  | { readonly type: 'pause' }
+  | { readonly type: 'resume' }
   | { readonly type: 'stop' };
 
-export type Disposition = 'accepted' | 'duplicate' | 'stale';
+/** `witnessed`: compared with what another worker gets, and not stored itself. */
+export type Disposition = 'accepted' | 'duplicate' | 'stale' | 'witnessed';
 
 export type ScheduleEffect =
   | {
@@ -140,6 +148,8 @@ export type ScheduleEffect =
     }
   | { readonly type: 'leaseExpired'; readonly lease: Lease }
   | { readonly type: 'sessionEnded'; readonly session: SessionInfo; readonly leases: readonly Lease[] }
+  /** The worker gets no more blocks of this run; its leases are over. */
+  | { readonly type: 'workerQuarantined'; readonly session: SessionInfo; readonly reason: string }
   | { readonly type: 'phaseOpened'; readonly phase: Phase }
   /** All blocks are in. The rim commits the phase and answers `phaseCommitted`. */
   | { readonly type: 'phaseCompleted'; readonly phase: Phase }

@@ -15,8 +15,8 @@ export class PhaseProgress {
   #workDone = 0;
   #rowsDone = 0;
   readonly #doneBySession = new Map<string, number>();
-  readonly #failures = new Map<number, Set<string>>();
-  readonly #failureCounts = new Map<number, number>();
+  /** Failures of a block by session. */
+  readonly #failures = new Map<number, Map<string, number>>();
   readonly #losses = new Map<number, number>();
   readonly #expiries = new Map<number, number>();
   /** Of a run that pushes and pulls: each block comes several times, once a clock. */
@@ -108,9 +108,10 @@ export class PhaseProgress {
 
   /** Counts a failure that the session reported; returns how many the block has. */
   countFailure(block: number, sessionId: string): number {
-    const sessions = this.#failures.get(block) ?? new Set();
-    this.#failures.set(block, sessions.add(sessionId));
-    return increment(this.#failureCounts, block);
+    const failures = this.#failures.get(block) ?? new Map<string, number>();
+    this.#failures.set(block, failures);
+    failures.set(sessionId, (failures.get(sessionId) ?? 0) + 1);
+    return [...failures.values()].reduce((sum, count) => sum + count, 0);
   }
 
   /** True when the block failed at this session before: others are to try first. */
@@ -118,9 +119,9 @@ export class PhaseProgress {
     return this.#failures.get(block)?.has(sessionId) ?? false;
   }
 
-  /** Sessions at which the block failed. */
-  failedAt(block: number): ReadonlySet<string> {
-    return this.#failures.get(block) ?? new Set();
+  /** What failed at a session says nothing about the blocks any more. */
+  forgetFailuresAt(sessionId: string): void {
+    for (const failures of this.#failures.values()) failures.delete(sessionId);
   }
 
   /** Counts that the block's worker vanished while it solved it. */

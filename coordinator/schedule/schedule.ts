@@ -2,7 +2,7 @@
 // A pure machine: events and the time go in by `receive` and `tick`, effects come out by `drain`.
 
 import { assert } from '../../common/errors.js';
-import type { Lease, ScheduleEffect, ScheduleEvent, SessionInfo } from './events.js';
+import type { Disposition, Lease, ResultKey, ScheduleEffect, ScheduleEvent, SessionInfo } from './events.js';
 import { type LeaseRequest, LeaseRequests } from './lease-requests.js';
 import { RunProgress, type Verdict } from './run-progress.js';
 import { type Session, Sessions } from './sessions.js';
@@ -36,12 +36,23 @@ export class Schedule {
     return this.#sessions.size;
   }
 
+  /** Requests that wait for something to lend: at most four a session. */
+  get waitingCount(): number {
+    return this.#requests.waiting().length;
+  }
+
   sessions(): IterableIterator<Session> {
     return this.#sessions.all();
   }
 
   hasSession(sessionId: string): boolean {
     return this.#sessions.get(sessionId) !== undefined;
+  }
+
+  /** What would become of a result: nothing changes. */
+  judge(result: ResultKey, from: { sessionId: string; leaseId: number }): Disposition {
+    if (!this.hasSession(from.sessionId)) return 'stale';
+    return this.#run?.judge(result, from) ?? 'stale';
   }
 
   receive(event: ScheduleEvent, nowMs: number): void {
@@ -98,6 +109,12 @@ export class Schedule {
       case 'phaseCommitted':
         this.#advance();
         return;
+      case 'pause':
+        this.#run?.pause();
+        return;
+      case 'resume':
+        this.#run?.resume(this.#nowMs);
+        return;
       case 'stop':
         this.#stop();
         return;
@@ -143,18 +160,26 @@ export class Schedule {
 
   #settle({ sessionId, leaseId, deliveryId, result }: EventOf<'blockDone'>): void {
     const isKnown = this.hasSession(sessionId) && this.#run !== undefined;
-    const { disposition, lease } = isKnown
+    const { disposition, lease, verdict }: ReturnType<RunProgress['settle']> = isKnown
       ? this.#run!.settle(result, { sessionId, leaseId }, this.#nowMs)
-      : { disposition: 'stale' as const, lease: undefined };
+      : { disposition: 'stale' };
     this.#effects.push({ type: 'blockSettled', deliveryId, disposition, sessionId, lease });
+    this.#reportCaught();
+    if (verdict !== undefined) this.#endIfFatal(verdict);
     if (disposition === 'accepted') this.#completePhase();
   }
 
   #fail(event: EventOf<'blockFailed'>): void {
     for (const lease of this.#leasesOf(event)) {
       this.#endIfFatal(this.#run!.fail(lease, event.reason, event.isFatal));
+      this.#reportCaught();
       if (this.#run === undefined) return;
     }
+  }
+
+  #reportCaught(): void {
+    for (const caught of this.#run?.takeCaught() ?? [])
+      this.#effects.push({ type: 'workerQuarantined', ...caught });
   }
 
   #leave(sessionId: string): void {

@@ -20,6 +20,8 @@ export interface ScheduleTiming {
   readonly waitMsMax: number;
   /** A block that workers report as failed this often fails the run. */
   readonly failuresMax: number;
+  /** A worker whose blocks fail this often in a row gets no more of the run while others are there. */
+  readonly quarantineFailures: number;
   /** A block that was being solved when its worker vanished, this often, fails the run: it may be what kills them. */
   readonly lossesMax: number;
 }
@@ -35,5 +37,6 @@ export const DEFAULT_TIMING: ScheduleTiming = {
   backupMsMin: 500,
   waitMsMax: 20_000,
   failuresMax: 4,
+  quarantineFailures: 3,
   lossesMax: 8,
 };

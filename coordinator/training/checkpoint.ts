@@ -34,3 +34,15 @@ export function snapshotOf(
     sums: { users: store.sums('users'), items: store.sums('items') },
   };
 }
+
+/** Puts what `snapshotOf` told into a fresh store of the same shape. */
+export function restoreStore(
+  store: ParameterStore,
+  { clocks, tables, sums }: Pick<Snapshot, 'clocks' | 'tables' | 'sums'>,
+): void {
+  for (const side of ['users', 'items'] as const) {
+    store.tables.setClock(side, clocks[side]);
+    store.tables.current(side).set(tables[side]);
+    store.setSums(side, sums[side]!);
+  }
+}

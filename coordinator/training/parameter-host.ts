@@ -22,6 +22,7 @@ export function parameterHost(
       sideOf(header.side);
       return host.judge(resultKey(header), header);
     },
+    isAudited: (header) => host.isAudited(resultKey(header)),
     shapeOf: (header) => {
       const { plan } = requireActive(header.runId).training;
       const { rowStart, rowEnd } = plan.blocks[sideOf(header.side)][header.block]!;

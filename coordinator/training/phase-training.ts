@@ -107,6 +107,7 @@ export class PhaseTraining implements Training, RunListener {
       solver: config['ials.solver'],
       gather: config['ials.gather'],
       isDeterministic: config['train.deterministic'],
+      auditShare: config['train.audit_share'],
       factors: plan.factors,
       blocks: plan.blocks,
       phaseStart,

@@ -63,6 +63,7 @@ export async function* watchRun(
 function phaseText(run: Run, current: RunProgress | undefined): string {
   if (run.stage !== '' || run.hasEnded) return run.stage;
   if (current === undefined) return '';
+  if (current.isPaused) return 'paused';
   return current.suitableCount === 0 ? 'waiting for workers' : current.progress.phase.side;
 }
 

@@ -143,8 +143,7 @@ export class ScheduleHost {
 
   /** What would become of a result. */
   judge(result: ResultKey, from: { sessionId: string; leaseId: number }): Disposition {
-    if (!this.#schedule.hasSession(from.sessionId)) return 'stale';
-    return this.#schedule.run?.judge(result, from) ?? 'stale';
+    return this.#schedule.judge(result, from);
   }
 
   /** Judges a complete result; the listener has an accepted one on return. */
@@ -169,6 +168,20 @@ export class ScheduleHost {
   /** Ends the run in progress, at its last complete phase. */
   stop(): void {
     this.#receive({ type: 'stop' });
+  }
+
+  /** Lends nothing of the run in progress until `resume`. Safe to repeat. */
+  pause(): void {
+    this.#receive({ type: 'pause' });
+  }
+
+  resume(): void {
+    this.#receive({ type: 'resume' });
+  }
+
+  /** True where a result needs a digest, since it is compared with another worker's. */
+  isAudited(result: ResultKey): boolean {
+    return this.#schedule.run?.isAudited(result) ?? false;
   }
 
   /** Resolves when so many workers are there, or after the time. */
@@ -234,6 +247,12 @@ export class ScheduleHost {
         this.#observer?.sessionEnded(effect.session.sessionId);
         this.#log.info({ worker: effect.session.name, blocks: effect.leases.length }, 'a worker is gone');
         return;
+      case 'workerQuarantined':
+        this.#log.warn(
+          { worker: effect.session.name, reason: effect.reason },
+          'a worker gets no more blocks',
+        );
+        return;
       case 'phaseOpened':
         this.#listener?.phaseOpened(effect.phase);
         return;
@@ -252,7 +271,7 @@ export class ScheduleHost {
     const entry = this.#deliveries.get(effect.deliveryId)!;
     entry.disposition = effect.disposition;
     this.#observer?.settled(effect.disposition);
-    if (effect.lease !== undefined) this.#listener?.blockAccepted(effect.lease, entry.delivery);
+    if (effect.disposition === 'accepted') this.#listener?.blockAccepted(effect.lease!, entry.delivery);
   }
 
   #takeReplies({ sessionId, requestId }: { sessionId: string; requestId: string }): PendingReply[] {

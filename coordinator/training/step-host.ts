@@ -25,6 +25,7 @@ export function stepHost(
       fence?.check();
       return host.judge(resultKey(header), header);
     },
+    isAudited: (header) => host.isAudited(resultKey(header)),
     shapeOf: ({ runId, block }) => {
       const { plan } = stepTraining(runs, runId);
       const { rowStart, rowEnd } = plan.blocks.users[block]!;

@@ -13,6 +13,7 @@ import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
 import { shouldStop, splitRows, validationLoss } from '../../models/sgd/validation.js';
 import type { Delivery } from '../parameters/delivery.js';
 import type { StepDelivery } from '../parameters/step-delivery.js';
+import { StepExchange, type StepReply } from '../parameters/step-exchange.js';
 import type { StepAnswer } from '../parameters/step-service.js';
 import type { StepStore } from '../parameters/step-store.js';
 import type { RunPlan } from '../plan/plan-run.js';
@@ -20,8 +21,6 @@ import type { RunConfig } from '../plan/run-config.js';
 import type { PhaseRecord } from '../report/phase-record.js';
 import type { Lease, Phase, RunTask } from '../schedule/events.js';
 import { clocksPerEpoch } from '../schedule/sync/clock-steps.js';
-import { HeldReads, type ReadAnswer } from '../schedule/sync/held-reads.js';
-import { StalenessCounts } from '../schedule/sync/staleness-counts.js';
 import type { SyncClocks } from '../schedule/sync/sync-clocks.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import type { Snapshot } from './checkpoint.js';
@@ -57,18 +56,16 @@ interface WaitingRead {
   reject(error: FencedError): void;
   readonly block: number;
   readonly clock: number;
-  readonly items: Int32Array;
 }
 
 export class StepTraining implements Training, RunListener {
   readonly #o: StepTrainingOptions;
-  readonly #held = new HeldReads<WaitingRead>();
+  readonly #exchange: StepExchange<WaitingRead>;
   readonly #sessions = new Set<string>();
   readonly #sampler: NegativeSampler;
   #phasesDone: number;
   #workersMost = 0;
   #record: PhaseRecord | undefined;
-  #staleness = new StalenessCounts();
   /** Losses of the epoch's deliveries by clock and block: they are summed in that order, not of arrival. */
   #losses: { at: number; loss: number; samples: number }[] = [];
   #hasStoppedEarly = false;
@@ -80,6 +77,7 @@ export class StepTraining implements Training, RunListener {
   constructor(options: StepTrainingOptions) {
     this.#o = options;
     this.#phasesDone = options.phaseStart;
+    this.#exchange = new StepExchange(options.store, options.plan.blocks.users);
     this.#sampler = new NegativeSampler(options.itemCounts, options.settings);
     this.#hasStoppedEarly = this.#isEnough();
   }
@@ -153,7 +151,7 @@ export class StepTraining implements Training, RunListener {
     const startMs = this.#now();
     const rows = this.#o.plan.users;
     this.#record = { epoch: phase.epoch + 1, side: phase.side, startMs, endMs: startMs, rows, blocks: [] };
-    this.#staleness = new StalenessCounts();
+    this.#exchange.beginEpoch();
     this.#losses = [];
     this.#record.reads = [];
     this.#countWorkers();
@@ -174,25 +172,23 @@ export class StepTraining implements Training, RunListener {
       signal.addEventListener(
         'abort',
         () => {
-          this.#held.drop(token);
+          this.#exchange.drop(token);
           reject(signal.reason as FencedError);
         },
         { once: true },
       );
-      this.#answer(this.#held.ask(clocks, { block, clock, token }));
+      this.#answer(this.#exchange.ask(clocks, { ...request, token }));
     });
   }
 
   blockAccepted(lease: Lease, delivery: Delivery | StepDelivery): void {
     assert('deltas' in delivery, 'blocks of this run deliver deltas');
-    const { store, host } = this.#o;
+    const { host } = this.#o;
     const record = this.#record!;
-    const { index, rowStart } = lease.block;
+    const { index } = lease.block;
     const clock = delivery.clock - 1;
-    store.users.set(delivery.users, rowStart * store.columns);
-    store.items.add(index, clock, delivery.deltas);
     const clocks = this.#clocks!;
-    while (store.items.clock < clocks.slowest) store.items.commit();
+    this.#exchange.apply(clocks, delivery);
     const { loss, sampleCount: samples } = delivery;
     this.#losses.push({ at: clock * clocks.blocks + index, loss, samples });
     record.reads!.push([index, clock, -1]);
@@ -215,7 +211,7 @@ export class StepTraining implements Training, RunListener {
       await checkpoints.untilCaptured(this.#phasesDone + 2);
       store.keep();
       record.endMs = this.#now();
-      record.staleness = this.#staleness.toArray();
+      record.staleness = this.#exchange.staleness;
       if (this.#o.config['train.loss']) record.loss = this.#meanLoss();
       if (this.#validationShare > 0) record.validation = await this.#validate();
       metrics.append(phase.index, record);
@@ -233,7 +229,7 @@ export class StepTraining implements Training, RunListener {
 
   ended(outcome: 'completed' | 'stopped' | 'failed', reason = ''): void {
     this.#o.notify();
-    for (const { token } of this.#held.clear()) token.reject(gone(token.block, token.clock));
+    for (const token of this.#exchange.clear()) token.reject(gone(token.block, token.clock));
     if (outcome === 'failed') {
       this.#fail?.(new SystemError('STOA_RUN_FAILED', `run ${this.#o.runId} failed: ${reason}`));
     } else {
@@ -259,35 +255,25 @@ export class StepTraining implements Training, RunListener {
     const { blocks, factors } = plan;
     const sync = { mode, clocksPerPhase };
     const isDeterministic = config['train.deterministic'];
-    return { runId, solver: 'sgd', isDeterministic, factors, blocks, phaseStart, phaseEnd, sync };
+    const auditShare = config['train.audit_share'];
+    const run = { runId, solver: 'sgd', isDeterministic, auditShare, factors, blocks } as const;
+    return { ...run, phaseStart, phaseEnd, sync };
   }
 
   #answerHeld(): void {
     const clocks = this.#clocks;
-    if (clocks !== undefined) this.#answer(this.#held.release(clocks));
+    if (clocks !== undefined) this.#answer(this.#exchange.release(clocks));
   }
 
-  #answer(answers: readonly ReadAnswer<WaitingRead>[]): void {
-    const { store, plan, onRead } = this.#o;
-    for (const { token, verdict } of answers) {
-      const { block, clock } = token;
-      if (verdict.kind === 'gone') {
-        token.reject(gone(block, clock));
+  #answer(replies: readonly StepReply<WaitingRead>[]): void {
+    for (const { token, answer } of replies) {
+      if (answer === undefined) {
+        token.reject(gone(token.block, token.clock));
         continue;
       }
-      const { rowStart, rowEnd } = plan.blocks.users[block]!;
-      const { columns } = store;
-      this.#staleness.add(verdict.staleness);
-      onRead(verdict.staleness);
-      this.#record!.reads!.push([block, clock, store.items.clock]);
-      token.resolve({
-        clock: store.items.clock,
-        staleness: verdict.staleness,
-        users: store.users.slice(rowStart * columns, rowEnd * columns),
-        rowStart,
-        items: store.items.read(block, token.items),
-        columns,
-      });
+      this.#o.onRead(answer.staleness);
+      this.#record!.reads!.push([token.block, token.clock, answer.clock]);
+      token.resolve(answer);
     }
   }
 

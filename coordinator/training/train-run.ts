@@ -12,7 +12,7 @@ import { type Fence, soleFence } from '../leader/fence.js';
 import { ParameterStore } from '../parameters/parameter-store.js';
 import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { phasesPerEpoch } from '../plan/run-config.js';
-import type { Snapshot } from './checkpoint.js';
+import { restoreStore, type Snapshot } from './checkpoint.js';
 import { Checkpoints, nextCheckpointTerm } from './checkpoints.js';
 import { finishRun } from './finish-run.js';
 import { initializeItems } from './initial-factors.js';
@@ -194,11 +194,7 @@ async function fillStore(
     await initializeItems(store, plan.blocks.items, rowCounts, run.config);
     return store;
   }
-  for (const side of ['users', 'items'] as const) {
-    store.tables.setClock(side, snapshot.clocks[side]);
-    store.tables.current(side).set(snapshot.tables[side]);
-    store.setSums(side, snapshot.sums[side]!);
-  }
+  restoreStore(store, snapshot);
   return store;
 }
 

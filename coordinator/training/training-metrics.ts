@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { Lease } from '../schedule/events.js';
+import type { Disposition, Lease } from '../schedule/events.js';
 import type { ScheduleObserver } from './schedule-host.js';
 
 /** Prometheus metrics of training. */
@@ -71,7 +71,7 @@ export class TrainingMetrics implements Omit<ScheduleObserver, 'sessionEnded'> {
     for (const { isBackup } of leases) this.#leased.inc({ kind: isBackup ? 'backup' : 'first' });
   }
 
-  settled(disposition: 'accepted' | 'duplicate' | 'stale'): void {
+  settled(disposition: Disposition): void {
     this.#settled.inc({ disposition });
   }
 

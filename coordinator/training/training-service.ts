@@ -17,6 +17,7 @@ import { parseRunConfig, type RunConfig } from '../plan/run-config.js';
 import type { DatasetStore } from './dataset-store.js';
 import { type ModelShelf, modelHandlers } from './model-handlers.js';
 import { pageOf } from './page.js';
+import { pauseRun } from './pause-run.js';
 import { runFiles } from './run-files.js';
 import { runStatus, watchRun } from './run-status.js';
 import type { Runs } from './runs.js';
@@ -62,12 +63,20 @@ export function trainingService(options: TrainingServiceOptions): TrainingServic
       await runs.stop(run);
       return { run: runStatus(run, host) };
     }, log),
+    PauseRun: unary(({ runId }) => ({ run: statusAfterPause(options, runId, true) }), log),
+    ResumeRun: unary(({ runId }) => ({ run: statusAfterPause(options, runId, false) }), log),
     FetchRunFiles: serverStream<FetchRunFilesRequest__Output, FetchRunFilesResponse>(
       ({ runId }, writer) => fetchRunFiles(runs, runId, writer),
       log,
     ),
     ...modelHandlers(options.models, log),
   };
+}
+
+function statusAfterPause({ runs, host }: TrainingServiceOptions, runId: string, isPaused: boolean) {
+  const run = runs.get(runId);
+  pauseRun(run, host, isPaused);
+  return runStatus(run, host);
 }
 
 /** One request id makes one run, also when it is repeated while the first is being checked. */

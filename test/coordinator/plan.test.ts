@@ -131,6 +131,24 @@ describe('placement', () => {
     );
   });
 
+  it.each([
+    [4, 1],
+    [7, 3],
+    [2, 0.5],
+  ])('a worker that joins %i others with weight %d moves no more than its fair share', (others, weight) => {
+    const before = Array.from({ length: others }, (_, n) => ({ key: `w${n}`, weight: 1 }));
+    const after = [...before, { key: 'new', weight }];
+    const shards = Array.from({ length: 4000 }, (_, shard) => shard);
+    const moved = shards.filter(
+      (shard) => placeShard('users', shard, before)!.key !== placeShard('users', shard, after)!.key,
+    );
+    const share = weight / (others + weight);
+    // Four standard deviations of a fair draw.
+    const slack = 4 * Math.sqrt(4000 * share * (1 - share));
+    expect(Math.abs(moved.length - 4000 * share)).toBeLessThan(slack);
+    for (const shard of moved) expect(placeShard('users', shard, after)!.key).toBe('new');
+  });
+
   it('does not depend on the order of the workers', () => {
     fc.assert(
       fc.property(anyWorkers, fc.nat(5000), (workers, shard) => {

@@ -289,6 +289,13 @@ describe('sharing out', () => {
     expect(lease('slow', 100)).toHaveLength(4);
   });
 
+  it('fewer blocks than workers are lent at once, for none is done sooner by waiting', () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e']) join(name);
+    run(3);
+    const granted = ['a', 'b', 'c', 'd', 'e'].flatMap((name) => lease(name));
+    expect(granted.map(({ block }) => block.index).sort()).toEqual([0, 1, 2]);
+  });
+
   it('a slow worker gets no block that others would have done sooner, and gets it when they stall', () => {
     join('fast', { gflops: 100 });
     join('slow', { gflops: 1 });

@@ -2,6 +2,7 @@
 
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { credentials, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RecommendClient } from '../../client/recommend-client.js';
@@ -118,6 +119,33 @@ describe('a run over the wire', () => {
     await client.fetchRunFiles(runId, fetched);
     const straight = { dataset, runDir: path.join(folder, 'straight'), settings };
     const { model } = await cluster.train(straight, { workers: 2 });
+    expect(sha256(bytesOf((await openModel(fetched)).itemFactors))).toBe(sha256(bytesOf(model.itemFactors)));
+  });
+
+  it('lends nothing while it is paused, and then goes on to the same model', async () => {
+    const datasetFingerprint = await client.uploadDataset(dataset);
+    const settings = { ...config, 'train.epochs': 60 };
+    const runId = await client.submitRun({ datasetFingerprint, config: settings });
+    const waiting = await client.submitRun({ datasetFingerprint, config });
+    cluster.addWorker();
+    await cluster.untilPhases(runId, 3);
+    expect(await client.pauseRun(runId)).toMatchObject({ state: 'RUN_STATE_RUNNING', phase: 'paused' });
+    expect(await client.pauseRun(runId)).toMatchObject({ phase: 'paused' });
+    // What was lent is delivered within this time; then nothing moves.
+    await sleep(500);
+    const before = await client.getRun(runId);
+    await sleep(500);
+    const after = await client.getRun(runId);
+    expect([after.epochsDone, after.blocksDone]).toEqual([before.epochsDone, before.blocksDone]);
+    expect(after.epochsDone).toBeLessThan(60);
+    await expect(client.pauseRun(waiting)).rejects.toMatchObject({ code: 'STOA_RUN_STATE' });
+    expect((await client.resumeRun(runId)).phase).not.toBe('paused');
+    expect((await lastStatus(runId)).state).toBe('RUN_STATE_SUCCEEDED');
+    await expect(client.resumeRun(runId)).rejects.toMatchObject({ code: 'STOA_RUN_STATE' });
+    const fetched = path.join(folder, 'fetched-paused');
+    await client.fetchRunFiles(runId, fetched);
+    const straight = { dataset, runDir: path.join(folder, 'never-paused'), settings };
+    const { model } = await cluster.train(straight, { workers: 1 });
     expect(sha256(bytesOf((await openModel(fetched)).itemFactors))).toBe(sha256(bytesOf(model.itemFactors)));
   });
 

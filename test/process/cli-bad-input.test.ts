@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder, writeSmallCsv } from '../support/small-data.js';
-import { type StoaOutcome, stoa } from '../support/stoa-process.js';
+import { type StoaOutcome, startStoa, stoa } from '../support/stoa-process.js';
 
 let folder: string;
 let remove: () => Promise<void>;
@@ -234,13 +234,16 @@ describe.skipIf(!canMount)('a full disk (needs root, to mount a small tmpfs)', (
     expect(await readdir(small)).toEqual([]);
   });
 
-  it('ends a training, and no half-written model stays', async () => {
+  it('makes a training wait and say so, with --quiet too; ended then, it leaves no half-written model', async () => {
     const settings = ['--set', 'ials.factors=256', '--set', 'train.epochs=1'];
-    const outcome = await stoa(['train', '--data', dataset, '--out', `${small}/run`, ...settings, '--quiet']);
-    expect(outcome.stderr).toMatch(/no space left/i);
-    expect(outcome.exitCode).toBe(1);
-    const left = await readdir(`${small}/run`).catch(() => []);
-    expect(left).not.toContain('model');
+    const args = ['train', '--data', dataset, '--out', `${small}/run`, ...settings, '--quiet'];
+    const training = startStoa(args, { timeoutMs: 40_000 });
+    await training.saying(/are free on the disk of .*small-disk.*; waiting until there is room/);
+    training.child.kill('SIGTERM');
+    const outcome = await training.ended;
+    expect(outcome.stderr).toMatch(/stopped after 0 of 1 epochs/);
+    expect(outcome.exitCode).not.toBe(0);
+    expect(await readdir(`${small}/run`)).not.toContain('model');
   });
 });
 

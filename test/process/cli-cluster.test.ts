@@ -97,7 +97,10 @@ describe('a coordinator and a worker', () => {
     const similar = await document(['similar', '--server', address, '--item', 'i1', '--limit', '3']);
     expect(similar).toMatchObject({ model_version: newer });
     await document(['model', 'rollback', ...where]);
-    const again = await document(['model', 'ls', '--state', at('state')]);
+    const taken = await stoa(['model', 'ls', '--state', at('state')]);
+    expect(taken.exitCode).toBe(1);
+    expect(taken.stderr).toMatch(/is in use by process \d+/);
+    const again = await document(['model', 'ls', ...where]);
     expect(
       (again['models'] as { version: string; promoted: boolean }[]).filter(({ promoted }) => promoted),
     ).toMatchObject([{ version: older }]);

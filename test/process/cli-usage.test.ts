@@ -100,11 +100,17 @@ describe('stoa', () => {
     [['parameters'], '"stoa parameters" is not built yet'],
     [['train', '--federated', '--data', 'x', '--out', 'y'], '--federated is not built yet'],
     [['serve', '--model', 'x', '--listen', '127.0.0.1:0', '--redis', 'r'], '--redis is not built yet'],
-    [['coordinator', '--listen', '127.0.0.1:0', '--state', 'x', '--etcd', 'e'], '--etcd is not built yet'],
   ])('%j says that it is not built yet', async (args, message) => {
     const { exitCode, stderr } = await stoa(args);
     expect(stderr).toContain(message);
     expect(exitCode).toBe(1);
+  });
+
+  it('an address of etcd that is none is refused before anything starts', async () => {
+    const args = ['coordinator', '--listen', '127.0.0.1:0', '--state', 'x', '--etcd', 'e'];
+    const { exitCode, stderr } = await stoa(args);
+    expect(stderr).toBe('stoa: --etcd "e" is not a URL; write it like http://127.0.0.1:2379\n');
+    expect(exitCode).toBe(2);
   });
 
   it.each([...VERBS.filter(({ load }) => load !== undefined).map(({ name }) => name), ...NESTED])(

@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../common/random.js';
 import type { PlanBlock } from '../../coordinator/plan/plan-blocks.js';
+import type { RunTask } from '../../coordinator/schedule/events.js';
 import { Schedule } from '../../coordinator/schedule/schedule.js';
 import type { Side } from '../../models/csr.js';
 import { EventQueue } from './event-queue.js';
@@ -31,6 +32,7 @@ function simulate(
   blocks: number,
   phases: number,
   seed: number,
+  sync?: RunTask['sync'],
 ): PhaseTime[] {
   const queue = new EventQueue();
   const random = createRandom(seed, 4);
@@ -124,7 +126,15 @@ function simulate(
   const plan = { users: blocksOf('users'), items: blocksOf('items') };
   send({
     type: 'runStarted',
-    run: { runId: 'run', solver: 'cholesky', factors: 8, blocks: plan, phaseStart: 0, phaseEnd: phases },
+    run: {
+      runId: 'run',
+      solver: 'cholesky',
+      factors: 8,
+      blocks: plan,
+      phaseStart: 0,
+      phaseEnd: phases,
+      sync,
+    },
   });
   tick();
   for (const { name } of workers) ask(name);
@@ -164,6 +174,29 @@ describe('a fleet of a fast and a slow worker', () => {
       }
     }
   });
+
+  it.each([
+    ['bsp', { kind: 'bsp' }],
+    ['ssp:2', { kind: 'ssp', staleness: 2 }],
+  ] as const)(
+    'that is slow for good hands its work on under %s, which staleness alone does not do',
+    (_, mode) => {
+      const workers = [
+        { name: 'fast', gflops: 12, announced: 0 },
+        { name: 'slow', gflops: 4, announced: 0 },
+      ];
+      const clocks = 6;
+      // With its half of the blocks for good, the slow worker would take this long.
+      const fixedMs = ((32 * BLOCK_WORK) / 4 / 1e6) * clocks;
+      for (const seed of seeds) {
+        const [, ...timed] = simulate(workers, 64, 3, seed, { mode, clocksPerPhase: clocks });
+        for (const { ms } of timed) {
+          expect(ms, `seed ${seed}`).toBeLessThan(1.35 * clocks * idealMs(workers, 64));
+          expect(ms, `seed ${seed}`).toBeLessThan(0.7 * fixedMs);
+        }
+      }
+    },
+  );
 
   it('is shared by speed', () => {
     const workers = [

@@ -1,112 +1,131 @@
-// One simulated run: a cluster, a network and faults, all drawn from one seed.
+// One simulated run: a cluster, a network, disks, clocks and what goes wrong with them, all drawn from one seed.
 
+import { messageOf } from '../../common/errors.js';
 import { createRandom } from '../../common/random.js';
-import type { PlanBlock } from '../../coordinator/plan/plan-blocks.js';
-import type { RunTask } from '../../coordinator/schedule/events.js';
-import type { Side } from '../../models/csr.js';
 import { EventQueue } from './event-queue.js';
+import { planFaults } from './faults.js';
+import { Oracle } from './oracle.js';
 import { SimulatedCoordinator } from './simulated-coordinator.js';
 import { SimulatedNetwork } from './simulated-network.js';
-import { SimulatedWorker } from './simulated-worker.js';
+import { drawPlan } from './simulated-plan.js';
+import { type Lie, SimulatedWorker } from './simulated-worker.js';
+import { Trace } from './trace.js';
 
-/** After this much simulated time every run must have ended. */
+/** Once faults have stopped, a run that takes longer than this will never end, ms. */
 const PATIENCE_MS = 600_000;
+/** More events than any run that ends: one that goes round in circles without time passing. */
+const EVENTS_MAX = 2_000_000;
+
+const LIES: readonly Lie[] = ['nan', 'shape', 'foreign-lease', 'other-block', 'other-clock', 'greed'];
 
 export interface Outcome {
-  seed: number;
-  ended?: { outcome: string; reason?: string };
-  violation?: string;
-  endMs: number;
-  counts: SimulatedCoordinator['counts'];
-  /** Workers that crashed, froze or left. */
-  faults: number;
-  isStopped: boolean;
+  readonly seed: number;
+  /** What was wrong, one sentence; undefined: nothing. */
+  readonly complaint?: string;
+  readonly family: string;
+  readonly endMs: number;
+  readonly events: number;
+  readonly workers: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly faults: Readonly<Record<string, number>>;
+  /** The last events, for people. */
+  readonly trace: readonly string[];
 }
 
-export function simulateRun(seed: number): Outcome {
+/** @param isTraced keep the last events even if nothing was wrong. */
+export function simulateRun(seed: number, isTraced = false): Outcome {
   const random = createRandom(seed, 1);
   const queue = new EventQueue();
-  const task = drawTask(seed);
-  // Leases that are often too short, so that expiry is met; enough losses that chaos alone fails nobody.
-  const timing = { leaseMsFirst: 6000, leaseMsMin: 300 + random.int(4000), failuresMax: 50, lossesMax: 50 };
-  const coordinator = new SimulatedCoordinator(queue, random, task, timing);
-  const calmMs = 1000 + random.next() * 30_000;
+  const trace = new Trace();
+  const plan = drawPlan(seed);
+  const oracle = new Oracle(plan, () => queue.nowMs);
+  const calmMs = 1000 + random.next() * 20_000;
   const harsh = random.next();
-  const network = new SimulatedNetwork(
-    queue,
-    random,
-    { loss: 0.2 * harsh, duplication: 0.2 * harsh, delayMs: 1 + random.next() * 200, stall: 0.05 * harsh },
+  const network = new SimulatedNetwork(queue, random, {
+    loss: 0.15 * harsh,
+    duplication: 0.2 * harsh,
+    delayMs: 1 + random.next() * 150,
+    stall: 0.04 * harsh,
+    corruption: 0.05 * harsh,
     calmMs,
+  });
+  const coordinator = new SimulatedCoordinator(
+    { queue, random, oracle, trace, plan, isCalm: () => network.isCalm },
+    {
+      // Leases that are often too short, so that expiry is met; enough losses that chaos alone fails nobody.
+      timing: { leaseMsFirst: 6000, leaseMsMin: 300 + random.int(4000), failuresMax: 20, lossesMax: 50 },
+      isWriteThrough: random.int(3) > 0,
+      diskMs: { usual: 30, slow: 5000, slowShare: 0.3 * harsh },
+      skew: {
+        offsetMs: random.next() * 1e6,
+        rate: 0.9 + 0.2 * random.next(),
+        backMs: random.int(3) === 0 ? 3000 : 0,
+      },
+    },
   );
-  const world = { queue, random, network, coordinator };
   const workers: SimulatedWorker[] = [];
-  const join = () => {
-    const threads = 1 + random.int(3);
-    const msPerWork = 0.2 + random.next() * 3;
-    const name = `w${random.int(4)}`;
-    workers.push(new SimulatedWorker(world, { name, threads, msPerWork, failure: 0.02 * harsh }));
+  const join = (node = `w${workers.length}`, isHonest = false) => {
+    // Where blocks are computed twice, many workers are simply wrong.
+    const isAudited = plan.auditShare === 1;
+    const lies = !isHonest && !network.isCalm && random.next() < (isAudited ? 0.5 : 0.3) * harsh;
+    const kinds = isAudited ? [...LIES, ...Array<Lie>(8).fill('wrong')] : LIES;
+    const lie = lies ? { kind: kinds[random.int(kinds.length)]!, share: random.next() } : undefined;
+    const worker = new SimulatedWorker(
+      { queue, random, network, coordinator, oracle, trace, plan },
+      {
+        node,
+        // Some share a name.
+        name: random.int(8) === 0 && lie?.kind !== 'wrong' ? 'worker' : node,
+        threads: 1 + random.int(3),
+        msPerWork: 0.5 + random.next() ** 3 * 20,
+        failure: 0.02 * harsh,
+        clockRate: 0.9 + 0.2 * random.next(),
+        lie,
+      },
+    );
+    workers.push(worker);
+    if (network.isCalm) worker.calm();
   };
-  for (let n = random.int(4); n >= 0; n--) queue.after(random.next() * 2000, join);
-  // Whatever became of the others, somebody is there in the end.
-  queue.at(calmMs + 1000, join);
-  const faults = scheduleFaults({ queue, random, coordinator, workers, join, calmMs });
-  const isStopped = random.next() < 0.1;
-  if (isStopped) queue.at(random.next() * 20_000, () => coordinator.stop());
-  queue.after(random.next() * 1000, () => coordinator.start());
-  while (coordinator.ended === undefined && coordinator.violation === undefined) {
-    if (!queue.step() || queue.nowMs > PATIENCE_MS) break;
-  }
-  const { ended, violation, counts } = coordinator;
-  return { seed, ended, violation, endMs: queue.nowMs, counts, faults: faults(), isStopped };
-}
+  const count = 3 + random.int(18);
+  for (let n = 0; n < count; n++) queue.after(random.next() ** 2 * 10_000, () => join());
+  const faults = planFaults({ queue, random, network, coordinator, workers, calmMs, join }, random.int(20));
+  if (random.int(10) === 0) queue.at(random.next() * calmMs, () => coordinator.stop());
+  queue.at(calmMs, () => {
+    for (const worker of workers) {
+      if (worker.isGone) continue;
+      if (worker.lies) worker.crash();
+      else worker.calm();
+    }
+  });
+  // Whatever became of the others, somebody honest is there in the end, and nobody holds the run up.
+  queue.at(calmMs + 1000, () => coordinator.resume());
+  queue.at(calmMs + 1000, () => join(undefined, true));
 
-function scheduleFaults(world: {
-  queue: EventQueue;
-  random: ReturnType<typeof createRandom>;
-  coordinator: SimulatedCoordinator;
-  workers: SimulatedWorker[];
-  join: () => void;
-  calmMs: number;
-}): () => number {
-  const { queue, random, coordinator, workers, join, calmMs } = world;
-  let faults = 0;
-  for (let n = random.int(8); n > 0; n--) {
-    queue.at(random.next() * calmMs, () => {
-      const alive = workers.filter((worker) => !worker.isGone);
-      const victim = alive[random.int(Math.max(1, alive.length))];
-      const kind = random.int(6);
-      if (kind === 5) return coordinator.freeze(random.next() * 10_000);
-      if (victim === undefined) return;
-      faults++;
-      if (kind === 0) victim.crash();
-      else if (kind === 1) victim.freeze(random.next() * 15_000);
-      else if (kind === 2) victim.leave();
-      else if (kind === 3) {
-        victim.crash();
-        queue.after(random.next() * 3000, join);
-      } else join();
-    });
+  let events = 0;
+  try {
+    while (coordinator.ended === undefined && oracle.violation === undefined && events < EVENTS_MAX) {
+      if (!queue.step() || queue.nowMs > calmMs + PATIENCE_MS) break;
+      events++;
+    }
+  } catch (error) {
+    // An assertion of the machine itself.
+    oracle.expect(false, () => messageOf(error));
   }
-  return () => faults;
-}
-
-function drawTask(seed: number): RunTask {
-  const random = createRandom(seed, 2);
-  const blocksOf = (side: Side): PlanBlock[] => {
-    const shards = 1 + random.int(3);
-    return Array.from({ length: 1 + random.int(16) }, (_, index) => {
-      const work = 20 + random.int(300);
-      const shard = index % shards;
-      return { side, index, shard, rowStart: index * 7, rowEnd: index * 7 + 7, interactions: work, work };
-    });
-  };
-  const phaseStart = random.int(3);
+  const complaint = oracle.violation ?? complaintOf(coordinator.ended, queue.nowMs);
   return {
-    runId: 'run',
-    solver: 'cholesky',
-    factors: 8,
-    blocks: { users: blocksOf('users'), items: blocksOf('items') },
-    phaseStart,
-    phaseEnd: phaseStart + 1 + random.int(5),
+    seed,
+    complaint,
+    family: plan.sync?.mode.kind ?? 'phases',
+    endMs: queue.nowMs,
+    events,
+    workers: workers.length,
+    counts: { ...coordinator.counts, ...network.counts },
+    faults,
+    trace: isTraced || complaint !== undefined ? trace.lines() : [],
   };
+}
+
+function complaintOf(ended: SimulatedCoordinator['ended'], nowMs: number): string | undefined {
+  if (ended === undefined) return `the run never ended (at ${nowMs.toFixed(0)} ms)`;
+  return ended.outcome === 'completed' ? undefined : `the run ${ended.outcome}: ${ended.reason}`;
 }

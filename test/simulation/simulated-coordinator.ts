@@ -1,226 +1,629 @@
+// A coordinator as a process: production's schedule, stores and deliveries behind calls that may find it down or frozen,
+// a disk that is slow, and a clock of its own. It dies at any instant and comes back with what its disk has.
+
+import { StoaError } from '../../common/errors.js';
 import type { Random } from '../../common/random.js';
+import { BlockPush } from '../../coordinator/parameters/block-push.js';
+import type { Delivery } from '../../coordinator/parameters/delivery.js';
+import type { StepDelivery } from '../../coordinator/parameters/step-delivery.js';
+import type { StepReply } from '../../coordinator/parameters/step-exchange.js';
+import { StepPush } from '../../coordinator/parameters/step-push.js';
+import type { StepAnswer } from '../../coordinator/parameters/step-service.js';
+import { gramAt, rangesAsked, tableAt } from '../../coordinator/parameters/table-reads.js';
 import type {
   Disposition,
   Lease,
-  ResultKey,
-  RunTask,
   ScheduleEffect,
+  ScheduleEvent,
+  SessionInfo,
 } from '../../coordinator/schedule/events.js';
 import { Schedule } from '../../coordinator/schedule/schedule.js';
+import type { SyncClocks } from '../../coordinator/schedule/sync/sync-clocks.js';
 import type { ScheduleTiming } from '../../coordinator/schedule/timing.js';
+import type { Side } from '../../models/csr.js';
+import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
+import type { PushBlockRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
+import type { PushStepRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushStepRequest.js';
+import type { StepHeader__Output } from '../../proto/generated/stoa/parameters/v1/StepHeader.js';
 import type { EventQueue } from './event-queue.js';
+import type { Oracle } from './oracle.js';
+import { parameterHostOf, type Rim, stepHostOf } from './simulated-hosts.js';
+import { type Life, type Reply, requireParts, requirePhases, type WaitingRead } from './simulated-life.js';
+import { STALL_MS } from './simulated-network.js';
+import { FACTORS, type SimulatedPlan, taskOf } from './simulated-plan.js';
+import { SimulatedPhases, type SimulatedRecord, SimulatedSteps } from './simulated-training.js';
+import type { Trace } from './trace.js';
 
-export type LeaseReply = { leases: readonly Lease[] } | { refused: string };
+export interface PulledRows {
+  readonly chunks: readonly { readonly rowStart: number; readonly rows: Float32Array }[];
+  readonly gram?: Float64Array;
+}
 
-/** The rim of the schedule, with an oracle that checks every effect against what a run must be. */
+export interface CoordinatorTraits {
+  readonly timing: Partial<ScheduleTiming>;
+  /** Every phase is on disk before the next opens; else a record follows when the disk has time. */
+  readonly isWriteThrough: boolean;
+  /** Usual and longest time of a write. */
+  readonly diskMs: { readonly usual: number; readonly slow: number; readonly slowShare: number };
+  readonly skew: { readonly offsetMs: number; readonly rate: number; readonly backMs: number };
+}
+
+interface World {
+  readonly queue: EventQueue;
+  readonly random: Random;
+  readonly oracle: Oracle;
+  readonly trace: Trace;
+  readonly plan: SimulatedPlan;
+  readonly isCalm: () => boolean;
+}
+
+/** Rows of one chunk of a pull: small, so that a phase may end in the middle of one. */
+const CHUNK_ROWS = 5;
+const WAIT_MS = 2000;
+
 export class SimulatedCoordinator {
-  readonly schedule: Schedule;
   ended: { outcome: string; reason?: string } | undefined;
-  /** First broken promise, in words. */
-  violation: string | undefined;
-  readonly counts = { backups: 0, expiries: 0, lost: 0, duplicates: 0, stale: 0 };
-  readonly #queue: EventQueue;
-  readonly #random: Random;
-  readonly #task: RunTask;
-  /** Frozen until then: messages wait. */
+  readonly counts = {
+    backups: 0,
+    expiries: 0,
+    lost: 0,
+    duplicates: 0,
+    stale: 0,
+    refused: 0,
+    held: 0,
+    lives: 0,
+    witnessed: 0,
+    quarantined: 0,
+    spoiled: 0,
+  };
+  readonly #world: World;
+  readonly #traits: CoordinatorTraits;
+  #life: Life | undefined;
+  #record: SimulatedRecord | undefined;
   #frozenUntilMs = 0;
-  #phase: number | undefined;
-  #committed: number;
-  readonly #applied = new Set<number>();
-  readonly #leaseReplies = new Map<string, ((reply: LeaseReply) => void)[]>();
-  readonly #deliveryReplies = new Map<number, (disposition: Disposition) => void>();
-  #nextId = 1;
+  #frozenMs = 0;
+  #isStopping = false;
+  readonly #lies = new Set<string>();
 
-  constructor(queue: EventQueue, random: Random, task: RunTask, timing: Partial<ScheduleTiming>) {
-    this.#queue = queue;
-    this.#random = random;
-    this.#task = task;
-    this.#committed = task.phaseStart;
-    this.schedule = new Schedule(timing);
-    this.#tick();
+  constructor(world: World, traits: CoordinatorTraits) {
+    this.#world = world;
+    this.#traits = traits;
+    this.#boot();
   }
 
-  start(): void {
-    this.schedule.receive({ type: 'runStarted', run: this.#task }, this.#queue.nowMs);
-    this.#carryOut();
+  /** For how long it has stood still so far, ms. */
+  get frozenMs(): number {
+    return this.#frozenMs - Math.max(0, this.#frozenUntilMs - this.#world.queue.nowMs);
   }
 
-  stop(): void {
-    this.#awake(() => {
-      this.schedule.receive({ type: 'stop' }, this.#queue.nowMs);
-      this.#carryOut();
-    });
+  /** A lease of the block that this session does not have. */
+  leaseOfAnother(block: number, sessionId: string): number | undefined {
+    const leases = this.#life?.schedule.run?.leases.ofBlock(block) ?? [];
+    return leases.find((lease) => lease.sessionId !== sessionId)?.leaseId;
+  }
+
+  crash(downMs: number): void {
+    const life = this.#life;
+    if (life === undefined || this.ended !== undefined) return;
+    this.#say('crashes');
+    this.#life = undefined;
+    this.#world.queue.after(downMs, () => this.#boot());
   }
 
   freeze(forMs: number): void {
-    this.#frozenUntilMs = this.#queue.nowMs + forMs;
+    const { nowMs } = this.#world.queue;
+    const untilMs = Math.max(this.#frozenUntilMs, nowMs + forMs);
+    this.#frozenMs += untilMs - Math.max(this.#frozenUntilMs, nowMs);
+    this.#frozenUntilMs = untilMs;
+    this.#say('freezes for', Math.round(forMs));
   }
 
-  register(worker: { name: string; threads: number }, reply: (sessionId: string) => void): void {
-    this.#awake(() => {
-      const sessionId = `s${this.#nextId++}`;
-      const session = {
-        ...worker,
-        sessionId,
-        solvers: ['cholesky'],
-        gathers: ['f32'],
-        reproducibilityKey: '',
-        gflops: 0,
-        factorsMax: 64,
-      };
-      this.schedule.receive({ type: 'workerJoined', session }, this.#queue.nowMs);
-      this.#carryOut();
-      reply(sessionId);
+  /** Somebody stops the run; it is resumed a little later. */
+  stop(): void {
+    this.#serve((life) => {
+      this.#isStopping = true;
+      this.#say('is told to stop');
+      this.#receive(life, { type: 'stop' });
     });
   }
 
-  heartbeat(sessionId: string, reply: (isAlive: boolean) => void): void {
-    this.#awake(() => {
-      const isAlive = this.schedule.hasSession(sessionId);
-      this.schedule.receive({ type: 'heartbeat', sessionId }, this.#queue.nowMs);
-      this.#carryOut();
-      reply(isAlive);
+  pause(): void {
+    this.#serve((life) => {
+      this.#say('pauses');
+      this.#receive(life, { type: 'pause' });
+      this.#world.oracle.paused(life.schedule.run !== undefined);
     });
   }
 
-  lease(sessionId: string, requestId: string, count: number, reply: (reply: LeaseReply) => void): void {
-    this.#awake(() => {
-      const key = `${sessionId}:${requestId}`;
-      this.#leaseReplies.set(key, [...(this.#leaseReplies.get(key) ?? []), reply]);
-      const event = { type: 'leaseRequested' as const, sessionId, requestId, count, waitMs: 2000 };
-      this.schedule.receive(event, this.#queue.nowMs);
-      this.#carryOut();
+  resume(): void {
+    this.#serve((life) => {
+      this.#say('goes on');
+      this.#world.oracle.paused(false);
+      this.#receive(life, { type: 'resume' });
     });
   }
 
-  done(sessionId: string, leaseId: number, result: ResultKey, reply: (d: Disposition) => void): void {
-    this.#awake(() => {
-      const deliveryId = this.#nextId++;
-      this.#deliveryReplies.set(deliveryId, reply);
-      const event = { type: 'blockDone' as const, sessionId, leaseId, result, deliveryId };
-      this.schedule.receive(event, this.#queue.nowMs);
-      this.#carryOut();
+  /** A worker confesses, to the simulation alone, that the result under a lease is a wrong one. */
+  lied(sessionId: string, leaseId: number): void {
+    this.#lies.add(`${sessionId} ${leaseId}`);
+  }
+
+  register(info: Omit<SessionInfo, 'sessionId'>, reply: (reply: Reply<string>) => void): void {
+    this.#serve((life) => {
+      const sessionId = `s${life.number}.${life.nextId++}`;
+      this.#say('registers', info.name, 'as', sessionId);
+      this.#receive(life, { type: 'workerJoined', session: { ...info, sessionId } });
+      reply({ value: sessionId });
     });
   }
 
-  fail(sessionId: string, leaseId: number, isFatal: boolean): void {
-    this.#awake(() => {
-      const event = {
-        type: 'blockFailed' as const,
-        sessionId,
-        leaseIds: [leaseId],
-        reason: 'by lot',
-        isFatal,
-      };
-      this.schedule.receive(event, this.#queue.nowMs);
-      this.#carryOut();
+  heartbeat(sessionId: string, reply: (reply: Reply<null>) => void): void {
+    this.#serve((life) => {
+      if (!life.schedule.hasSession(sessionId)) return reply({ error: 'STOA_SESSION_OVER' });
+      this.#receive(life, { type: 'heartbeat', sessionId });
+      reply({ value: null });
+    });
+  }
+
+  lease(
+    sessionId: string,
+    requestId: string,
+    count: number,
+    reply: (reply: Reply<readonly Lease[]>) => void,
+  ): void {
+    this.#serve((life) => {
+      const key = `${sessionId} ${requestId}`;
+      life.leaseReplies.set(key, [...(life.leaseReplies.get(key) ?? []), reply]);
+      this.#receive(life, { type: 'leaseRequested', sessionId, requestId, count, waitMs: WAIT_MS });
     });
   }
 
   giveBack(sessionId: string, leaseIds: readonly number[]): void {
-    this.#awake(() => {
-      this.schedule.receive({ type: 'leasesReturned', sessionId, leaseIds }, this.#queue.nowMs);
-      this.#carryOut();
+    this.#serve((life) => {
+      if (!life.schedule.hasSession(sessionId)) return;
+      this.#say(sessionId, 'gives back', leaseIds);
+      this.#receive(life, { type: 'leasesReturned', sessionId, leaseIds });
     });
+  }
+
+  fail(sessionId: string, leaseIds: readonly number[], reason: string): void {
+    this.#serve((life) => this.#fail(life, sessionId, leaseIds, reason));
   }
 
   leave(sessionId: string): void {
-    this.#awake(() => {
-      this.schedule.receive({ type: 'workerLeft', sessionId }, this.#queue.nowMs);
-      this.#carryOut();
+    this.#serve((life) => {
+      this.#say(sessionId, 'leaves');
+      this.#receive(life, { type: 'workerLeft', sessionId });
     });
   }
 
-  #tick(): void {
-    this.#awake(() => {
-      this.schedule.tick(this.#queue.nowMs);
-      this.#carryOut();
-      if (this.ended === undefined) this.#queue.after(this.schedule.timing.tickMs, () => this.#tick());
+  /** Rows of a side at a clock, read chunk by chunk as they are sent, and its Gram where it is wanted. */
+  pull(
+    request: {
+      side: Side;
+      clock: number;
+      ranges: readonly { rowStart: number; rowEnd: number }[];
+      wantsGram: boolean;
+    },
+    reply: (reply: Reply<PulledRows>) => void,
+  ): void {
+    this.#serve((life) =>
+      this.#answering(reply, () => {
+        const { side, clock, ranges, wantsGram } = request;
+        const { store } = requirePhases(life);
+        const gram = wantsGram ? gramAt(store, side, clock).slice() : undefined;
+        const pieces: [number, number][] = [];
+        for (const { rowStart, rowEnd } of rangesAsked(ranges, store.tables.rows(side))) {
+          for (let row = rowStart; row < rowEnd; row += CHUNK_ROWS) {
+            pieces.push([row, Math.min(rowEnd, row + CHUNK_ROWS)]);
+          }
+        }
+        const chunks: { rowStart: number; rows: Float32Array }[] = [];
+        const next = (n: number): void => {
+          this.#answering(reply, () => {
+            if (n === pieces.length) {
+              reply({ value: { chunks, gram } });
+              return;
+            }
+            const [row, end] = pieces[n]!;
+            const table = tableAt(store.tables, side, clock);
+            const rows = table.slice(row * FACTORS, end * FACTORS);
+            this.#world.oracle.pulled(side, clock, row, rows);
+            chunks.push({ rowStart: row, rows });
+            this.#soon(life, () => next(n + 1));
+          });
+        };
+        next(0);
+      }),
+    );
+  }
+
+  /**
+   * @param parts     what follows the header; of a stream that broke off, undefined is the last.
+   * @param isSending false once the sender is dead: parts that it has not sent will never come.
+   */
+  pushBlock(
+    header: BlockHeader__Output,
+    parts: readonly (PushBlockRequest__Output | undefined)[],
+    isSending: () => boolean,
+    reply: (reply: Reply<Disposition>) => void,
+  ): void {
+    this.#serve((life) => {
+      requireParts(life, 'phases');
+      this.#push(
+        life,
+        () => new BlockPush(parameterHostOf(life, this.#rim(life)), header),
+        parts,
+        isSending,
+        reply,
+      );
+    }, reply);
+  }
+
+  pushStep(
+    header: StepHeader__Output,
+    parts: readonly (PushStepRequest__Output | undefined)[],
+    isSending: () => boolean,
+    reply: (reply: Reply<Disposition>) => void,
+  ): void {
+    this.#serve((life) => {
+      requireParts(life, 'steps');
+      this.#push(
+        life,
+        () => new StepPush(stepHostOf(life, this.#rim(life)), header),
+        parts,
+        isSending,
+        reply,
+      );
+    }, reply);
+  }
+
+  /** @returns what the caller may do when it has gone. */
+  pullStep(
+    sessionId: string,
+    request: { block: number; clock: number; items: Int32Array },
+    reply: (reply: Reply<StepAnswer>) => void,
+  ): void {
+    this.#serve((life) => {
+      const { steps } = life;
+      const clocks = this.#clocksOf(life);
+      if (!life.schedule.hasSession(sessionId)) return reply({ error: 'STOA_SESSION_OVER' });
+      if (steps === undefined || clocks === undefined) return reply({ error: 'STOA_CLOCK_GONE' });
+      const token = { ...request, reply };
+      this.#answerReads(steps.exchange.ask(clocks, { ...request, token }));
+      this.counts.held = Math.max(this.counts.held, steps.exchange.heldCount);
     });
   }
 
-  #awake(handle: () => void): void {
-    if (this.#queue.nowMs >= this.#frozenUntilMs) handle();
-    else this.#queue.at(this.#frozenUntilMs, () => this.#awake(handle));
-  }
-
-  #carryOut(): void {
-    for (const effect of this.schedule.drain()) this.#check(effect);
-  }
-
-  #check(effect: ScheduleEffect): void {
-    switch (effect.type) {
-      case 'phaseOpened':
-        this.#expect(effect.phase.index === this.#committed, `phase ${effect.phase.index} opened too early`);
-        this.#phase = effect.phase.index;
-        this.#applied.clear();
+  #push<Part>(
+    life: Life,
+    begin: () => { outlook: Disposition; take(part: Part): void; end(): Disposition },
+    parts: readonly (Part | undefined)[],
+    isSending: () => boolean,
+    reply: (reply: Reply<Disposition>) => void,
+  ): void {
+    this.#answering(reply, () => {
+      const push = begin();
+      if (push.outlook !== 'accepted') {
+        this.#count(push.outlook);
+        reply({ value: push.outlook });
         return;
-      case 'phaseCompleted': {
-        const { index, side } = effect.phase;
-        this.#expect(index === this.#phase, `phase ${index} completed, which is not open`);
-        this.#expect(this.#applied.size === this.#task.blocks[side].length, `phase ${index} completed early`);
-        this.#queue.after(this.#random.next() * 50, () => this.#commit(index));
+      }
+      const next = (n: number): void => {
+        this.#answering(reply, () => {
+          if (n === parts.length) {
+            const value = push.end();
+            this.#carryOut(life);
+            return reply({ value });
+          }
+          const part = isSending() ? parts[n] : undefined;
+          // The stream broke off: nobody is there to answer.
+          if (part === undefined) return;
+          push.take(part);
+          const { random, isCalm } = this.#world;
+          const isStalled = !isCalm() && random.next() < 0.02;
+          this.#soon(life, () => next(n + 1), isStalled ? STALL_MS : 10);
+        });
+        this.#carryOut(life);
+      };
+      next(0);
+    });
+  }
+
+  #rim(life: Life): Rim {
+    return {
+      plan: this.#world.plan,
+      deliver: (delivery) => this.#deliver(life, delivery),
+      refuse: (sessionId, leaseId, reason) => {
+        this.counts.refused++;
+        this.#fail(life, sessionId, [leaseId], reason);
+      },
+    };
+  }
+
+  #deliver(life: Life, delivery: Delivery | StepDelivery): Disposition {
+    const deliveryId = life.nextId++;
+    const entry: { delivery: Delivery | StepDelivery; disposition?: Disposition } = { delivery };
+    life.deliveries.set(deliveryId, entry);
+    const { sessionId, leaseId } = delivery;
+    this.#receive(life, { type: 'blockDone', sessionId, leaseId, result: delivery, deliveryId });
+    life.deliveries.delete(deliveryId);
+    return entry.disposition!;
+  }
+
+  #fail(life: Life, sessionId: string, leaseIds: readonly number[], reason: string): void {
+    if (!life.schedule.hasSession(sessionId)) return;
+    this.#say(sessionId, 'fails', leaseIds, reason);
+    const { run } = life.schedule;
+    for (const leaseId of leaseIds) {
+      if (run?.leases.get(leaseId)?.sessionId === sessionId) this.#world.oracle.failed(sessionId);
+    }
+    this.#receive(life, { type: 'blockFailed', sessionId, leaseIds, reason, isFatal: false });
+  }
+
+  #boot(): void {
+    const { oracle, queue, random } = this.#world;
+    const life: Life = {
+      number: ++this.counts.lives,
+      schedule: new Schedule(this.#traits.timing),
+      leaseReplies: new Map(),
+      deliveries: new Map(),
+      nextId: 1,
+      isWriting: false,
+    };
+    this.#life = life;
+    oracle.reborn();
+    this.#say('starts, life', life.number);
+    this.#tick(life);
+    queue.after(random.next() * 1000, () => this.#within(life, () => this.#begin(life)));
+  }
+
+  /** Starts the run, or goes on with it, from what is on disk. */
+  #begin(life: Life): void {
+    const { plan, oracle } = this.#world;
+    const record = this.#record;
+    life.phases = plan.sync === undefined ? new SimulatedPhases(plan, record) : undefined;
+    life.steps = plan.sync === undefined ? undefined : new SimulatedSteps(plan, record);
+    const phaseStart = record?.nextPhase ?? 0;
+    this.#say('begins at phase', phaseStart);
+    oracle.began(phaseStart);
+    this.#receive(life, { type: 'runStarted', run: taskOf(plan, phaseStart) });
+  }
+
+  #tick(life: Life): void {
+    this.#within(life, () => {
+      const { oracle, queue } = this.#world;
+      const { schedule } = life;
+      schedule.tick(this.#nowMs());
+      this.#carryOut(life);
+      const { sessionTimeoutMs, tickMs } = schedule.timing;
+      const sessionMs = 1.2 * (sessionTimeoutMs + tickMs) + STALL_MS;
+      oracle.ticked(schedule, this.#latestMs, { sessionMs, frozenMs: this.frozenMs });
+      if (this.ended === undefined) queue.after(tickMs / this.#traits.skew.rate, () => this.#tick(life));
+    });
+  }
+
+  #receive(life: Life, event: ScheduleEvent): void {
+    life.schedule.receive(event, this.#nowMs());
+    this.#carryOut(life);
+  }
+
+  #carryOut(life: Life): void {
+    const { schedule, phases, steps } = life;
+    for (const effect of schedule.drain()) {
+      if (this.ended !== undefined) return;
+      this.#perform(life, effect);
+    }
+    const training = phases ?? steps;
+    if (training === undefined) return;
+    this.#world.oracle.looked({
+      waitingRequests: schedule.waitingCount,
+      sessions: schedule.sessionCount,
+      heldReads: steps?.exchange.heldCount ?? 0,
+      clocksUnderWay: steps?.store.items.clocksUnderWay ?? 0,
+      clocks: training.clocks,
+    });
+  }
+
+  #perform(life: Life, effect: ScheduleEffect): void {
+    const { oracle } = this.#world;
+    switch (effect.type) {
+      case 'leasesGranted': {
+        const { sessionId, requestId, leases } = effect;
+        this.counts.backups += leases.filter((lease) => lease.isBackup).length;
+        if (leases.length > 0) this.#say('lends', sessionId, leases.map(nameOf));
+        oracle.leased(sessionId, requestId, leases, life.schedule);
+        this.#replyLease(life, effect, { value: leases });
+        return;
+      }
+      case 'requestRefused': {
+        const isOver = effect.reason === 'session-over';
+        this.#replyLease(life, effect, { error: isOver ? 'STOA_SESSION_OVER' : 'STOA_DEVICE' });
         return;
       }
       case 'blockSettled':
-        this.#settled(effect);
-        return;
-      case 'leasesGranted':
-        this.counts.backups += effect.leases.filter((lease) => lease.isBackup).length;
-        this.#reply(effect.sessionId, effect.requestId, { leases: effect.leases });
-        return;
-      case 'requestRefused':
-        this.#reply(effect.sessionId, effect.requestId, { refused: effect.reason });
+        this.#settled(life, effect);
         return;
       case 'leaseExpired':
         this.counts.expiries++;
+        this.#say('ends late lease', nameOf(effect.lease), 'of', effect.lease.sessionId);
         return;
       case 'sessionEnded':
         this.counts.lost += effect.leases.length;
+        this.#say('ends session', effect.session.sessionId);
         return;
+      case 'workerQuarantined':
+        this.counts.quarantined++;
+        this.#say('gives no more to', effect.session.sessionId, effect.reason);
+        return;
+      case 'phaseOpened':
+        this.#say('opens phase', effect.phase.index);
+        oracle.phaseOpened(effect.phase);
+        life.phases?.phaseOpened(effect.phase);
+        life.steps?.phaseOpened();
+        this.#releaseReads(life);
+        return;
+      case 'phaseCompleted': {
+        const training = (life.phases ?? life.steps)!;
+        training.completed(effect.phase);
+        this.#say('completes phase', effect.phase.index);
+        oracle.phaseCompleted(effect.phase, training.record());
+        this.#persist(life, training.record());
+        return;
+      }
       case 'runEnded':
-        this.#expect(this.ended === undefined, 'the run ended twice');
-        if (effect.outcome === 'completed') {
-          this.#expect(this.#committed === this.#task.phaseEnd, 'the run completed before its last phase');
-        }
-        this.ended = effect;
+        this.#ended(life, effect);
+        return;
     }
   }
 
-  #commit(index: number): void {
-    this.#awake(() => {
-      this.#committed = index + 1;
-      this.schedule.receive({ type: 'phaseCommitted' }, this.#queue.nowMs);
-      this.#carryOut();
-    });
-  }
-
-  #settled(effect: Extract<ScheduleEffect, { type: 'blockSettled' }>): void {
-    if (effect.disposition === 'duplicate') this.counts.duplicates++;
-    if (effect.disposition === 'stale') this.counts.stale++;
-    if (effect.disposition === 'accepted') {
-      const { block, phase } = effect.lease!;
-      this.#expect(
-        phase.index === this.#phase && this.#committed === phase.index,
-        'a block of another phase counted',
-      );
-      this.#expect(
-        !this.#applied.has(block.index),
-        `block ${block.index} of phase ${phase.index} counted twice`,
-      );
-      this.#applied.add(block.index);
+  #settled(life: Life, effect: Extract<ScheduleEffect, { type: 'blockSettled' }>): void {
+    const entry = life.deliveries.get(effect.deliveryId)!;
+    entry.disposition = effect.disposition;
+    this.#count(effect.disposition);
+    if (effect.disposition !== 'accepted') return;
+    const { delivery } = entry;
+    const { oracle } = this.#world;
+    const isAlone = life.schedule.run!.suitableCount < 2;
+    if (isAlone && this.#lies.has(`${delivery.sessionId} ${delivery.leaseId}`)) {
+      // Nobody was there to compare with: no machine can tell.
+      this.counts.spoiled++;
+      this.ended = { outcome: 'completed' };
+      return;
     }
-    this.#deliveryReplies.get(effect.deliveryId)!(effect.disposition);
-    this.#deliveryReplies.delete(effect.deliveryId);
+    this.#say('accepts', nameOf(effect.lease!), 'of', delivery.sessionId);
+    oracle.accepted(effect.lease, delivery);
+    if ('deltas' in delivery) {
+      oracle.wrote(delivery);
+      life.steps!.accepted(this.#clocksOf(life)!, delivery);
+      this.#releaseReads(life);
+    } else life.phases!.accepted(effect.lease!, delivery);
   }
 
-  #reply(sessionId: string, requestId: string, reply: LeaseReply): void {
-    const key = `${sessionId}:${requestId}`;
-    for (const send of this.#leaseReplies.get(key) ?? []) send(reply);
-    this.#leaseReplies.delete(key);
+  /** Writes the record of a phase; the next one opens when it is safe, or at once. */
+  #persist(life: Life, record: SimulatedRecord): void {
+    const { queue, random } = this.#world;
+    const { isWriteThrough, diskMs } = this.#traits;
+    const isSlow = !this.#world.isCalm() && random.next() < diskMs.slowShare;
+    const writeMs = random.next() * (isSlow ? diskMs.slow : diskMs.usual);
+    const commit = () => this.#within(life, () => this.#receive(life, { type: 'phaseCommitted' }));
+    if (!isWriteThrough) queue.after(random.next() * 20, commit);
+    if (!isWriteThrough && life.isWriting) return;
+    life.isWriting = true;
+    queue.after(writeMs, () =>
+      this.#within(life, () => {
+        life.isWriting = false;
+        this.#keep(record);
+        if (isWriteThrough) commit();
+      }),
+    );
   }
 
-  #expect(isTrue: boolean, message: string): void {
-    if (!isTrue) this.violation ??= `${message} (at ${this.#queue.nowMs.toFixed(1)} ms)`;
+  #keep(record: SimulatedRecord): void {
+    if (record.nextPhase < (this.#record?.nextPhase ?? 0)) return;
+    this.#record = record;
+    this.#world.oracle.persisted(record.nextPhase);
   }
+
+  #ended(life: Life, effect: Extract<ScheduleEffect, { type: 'runEnded' }>): void {
+    const { oracle, queue, random } = this.#world;
+    this.#say('ends the run:', effect.outcome, effect.reason);
+    for (const token of life.steps?.exchange.clear() ?? []) token.reply({ error: 'STOA_LEASE_GONE' });
+    const record = (life.phases ?? life.steps)!.record();
+    this.#keep(record);
+    oracle.ended(effect.outcome, record);
+    if (effect.outcome !== 'stopped') {
+      this.ended = effect;
+      return;
+    }
+    oracle.expect(this.#isStopping, () => 'the run stopped by itself');
+    queue.after(random.next() * 3000, () => this.#within(life, () => this.#begin(life)));
+  }
+
+  #releaseReads(life: Life): void {
+    const clocks = this.#clocksOf(life);
+    if (clocks !== undefined && life.steps !== undefined)
+      this.#answerReads(life.steps.exchange.release(clocks));
+  }
+
+  #answerReads(replies: readonly StepReply<WaitingRead>[]): void {
+    for (const { token, answer } of replies) {
+      if (answer === undefined) token.reply({ error: 'STOA_LEASE_GONE' });
+      else {
+        this.#world.oracle.answered(token.block, token.clock, answer);
+        token.reply({ value: answer });
+      }
+    }
+  }
+
+  #clocksOf(life: Life): SyncClocks | undefined {
+    return life.schedule.run?.progress.clocks;
+  }
+
+  #replyLease(
+    life: Life,
+    { sessionId, requestId }: { sessionId: string; requestId: string },
+    answer: Reply<readonly Lease[]>,
+  ): void {
+    const key = `${sessionId} ${requestId}`;
+    const replies = life.leaseReplies.get(key) ?? [];
+    life.leaseReplies.delete(key);
+    for (const reply of replies) reply(answer);
+  }
+
+  /** Answers a call with the code of what it throws; a bug of ours is no answer. */
+  #answering<T>(reply: (reply: Reply<T>) => void, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof StoaError)) throw error;
+      reply({ error: error.code });
+    }
+  }
+
+  /** Handles a call: not when it is down, later when it is frozen. */
+  #serve(handle: (life: Life) => void, reply?: (reply: Reply<never>) => void): void {
+    const life = this.#life;
+    if (life === undefined || this.ended !== undefined) return;
+    this.#within(life, () => this.#answering(reply ?? (() => {}), () => handle(life)));
+  }
+
+  /** Goes on with something of a life, if it lasts, and when it is not frozen. */
+  #within(life: Life, act: () => void): void {
+    if (this.#life !== life) return;
+    const { queue } = this.#world;
+    if (queue.nowMs < this.#frozenUntilMs) queue.at(this.#frozenUntilMs, () => this.#within(life, act));
+    else act();
+  }
+
+  #soon(life: Life, act: () => void, msMax = 10): void {
+    const { queue, random } = this.#world;
+    queue.after(random.next() * msMax, () => this.#within(life, act));
+  }
+
+  #latestMs = 0;
+
+  /** By its own clock, which has another zero, runs a little fast or slow, and may be read as going back. */
+  #nowMs(): number {
+    const { offsetMs, rate, backMs } = this.#traits.skew;
+    const { queue, random } = this.#world;
+    const nowMs = offsetMs + rate * queue.nowMs;
+    const read = backMs > 0 && random.next() < 0.05 ? nowMs - random.next() * backMs : nowMs;
+    this.#latestMs = Math.max(this.#latestMs, read);
+    return Math.max(0, read);
+  }
+
+  #count(disposition: Disposition): void {
+    if (disposition === 'duplicate') this.counts.duplicates++;
+    if (disposition === 'stale') this.counts.stale++;
+    if (disposition === 'witnessed') this.counts.witnessed++;
+  }
+
+  #say(what: string, ...details: readonly unknown[]): void {
+    this.#world.trace.add(this.#world.queue.nowMs, 'coordinator', what, ...details);
+  }
+}
+
+function nameOf({ leaseId, phase, block }: Lease): string {
+  return `#${leaseId} ${block.side}/${block.index}@${phase.priorClock}`;
 }

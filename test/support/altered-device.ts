@@ -2,6 +2,7 @@
 
 import { DeviceError } from '../../common/errors.js';
 import type {
+  BlockResult,
   BlockTask,
   ComputeDevice,
   DeviceCapabilities,
@@ -15,6 +16,8 @@ export interface Alteration {
   capabilities?: Partial<DeviceCapabilities>;
   /** Added to every block. */
   delayMs?: number;
+  /** Called with each result, which it may spoil. */
+  afterBlock?: (result: BlockResult) => void;
   /** Called before each block, counted from 1; what it throws is what the block fails with. */
   beforeBlock?: (count: number, device: AlteredDevice) => void;
 }
@@ -58,7 +61,9 @@ export async function alteredDevice(threads: number, o: Alteration): Promise<Alt
       o.beforeBlock?.(++blocks, device);
       requireAlive();
       if (o.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, o.delayMs));
-      return inner.solveBlock(task);
+      const result = await inner.solveBlock(task);
+      o.afterBlock?.(result);
+      return result;
     },
     async dispose() {
       isDisposed = true;

@@ -1,0 +1,24 @@
+import { StateError } from '../../common/errors.js';
+import type { Run } from './run.js';
+import type { ScheduleHost } from './schedule-host.js';
+
+/**
+ * Pauses a run that trains, or lets it go on: nothing is lent meanwhile, what is lent may still be delivered. Safe to
+ * repeat. A pause ends with the coordinator's process.
+ *
+ * @throws {StateError} `STOA_RUN_STATE`: the run does not train now.
+ */
+export function pauseRun(run: Run, host: ScheduleHost, isPaused: boolean): void {
+  if (host.schedule.run?.task.runId !== run.id) {
+    const verb = isPaused ? 'pause' : 'let go on';
+    const state = run.state === 'running' ? (run.stage === '' ? 'between phases' : run.stage) : run.state;
+    throw new StateError(
+      'STOA_RUN_STATE',
+      `run ${run.id} does not train now (${state}); there is nothing to ${verb}`,
+      { fields: { run: run.id } },
+    );
+  }
+  if (isPaused) host.pause();
+  else host.resume();
+  run.notify();
+}

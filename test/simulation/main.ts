@@ -1,0 +1,129 @@
+// `npm run simulate`: runs many seeds, or one of them again with its trace.
+
+import { parseArgs } from 'node:util';
+import { huntAll } from './mutants.js';
+import { type Outcome, simulateRun } from './simulate-run.js';
+
+const USAGE = `usage: npm run simulate -- [--seeds N] [--from S] [--seed S] [--first] [--mutations] [--json]
+
+  --seeds N   simulated runs, seeds S to S + N - 1 (default 1000)
+  --from S    the first seed (default 1)
+  --seed S    one run again, with the trace of its last events
+  --first     stop at the first seed that fails
+  --mutations plant known bugs, one after another, and say which seed finds each
+  --json      one JSON document
+`;
+
+/** Failures that are shown; the count tells of the others. */
+const SHOWN = 5;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    first: { type: 'boolean', default: false },
+    mutations: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+function wholeNumber(text: string, flag: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= 2 ** 31) return value;
+  process.stderr.write(`${flag} must be a whole number from 1 to 2147483648, it is "${text}"\n\n${USAGE}`);
+  process.exit(2);
+}
+
+interface Summary {
+  seeds: number;
+  failed: { seed: number; complaint: string; replay: string }[];
+  failures: number;
+  events: number;
+  seconds: number;
+  families: Record<string, number>;
+  counts: Record<string, number>;
+  faults: Record<string, number>;
+}
+
+function simulate(from: number, count: number): Summary {
+  const startMs = performance.now();
+  const summary: Summary = {
+    seeds: count,
+    failed: [],
+    failures: 0,
+    events: 0,
+    seconds: 0,
+    families: {},
+    counts: {},
+    faults: {},
+  };
+  for (let seed = from; seed < from + count; seed++) {
+    const outcome = simulateRun(seed);
+    summary.events += outcome.events;
+    summary.families[outcome.family] = (summary.families[outcome.family] ?? 0) + 1;
+    addTo(summary.counts, outcome.counts);
+    addTo(summary.faults, outcome.faults);
+    if (outcome.complaint !== undefined) {
+      summary.failures++;
+      if (!values.json && summary.failures <= SHOWN) showFailure(outcome);
+      if (summary.failures <= SHOWN) {
+        summary.failed.push({ seed, complaint: outcome.complaint, replay: replayOf(seed) });
+      }
+      if (values.first) break;
+    }
+    if (process.stderr.isTTY && seed % 100 === 0) process.stderr.write(`\r${seed - from + 1} of ${count} `);
+  }
+  summary.seconds = Math.round(performance.now() - startMs) / 1000;
+  return summary;
+}
+
+function addTo(sums: Record<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(counts)) sums[name] = (sums[name] ?? 0) + count;
+}
+
+function replayOf(seed: number): string {
+  return `npm run simulate -- --seed ${seed}`;
+}
+
+function showFailure({ seed, complaint, trace }: Outcome): void {
+  process.stdout.write(`\nseed ${seed}: ${complaint}\nreplay: ${replayOf(seed)}\n`);
+  process.stdout.write(`${trace.slice(-20).join('\n')}\n`);
+}
+
+function replay(seed: number): number {
+  const outcome = simulateRun(seed, true);
+  if (values.json) process.stdout.write(`${JSON.stringify(outcome)}\n`);
+  else {
+    const { family, workers, events, endMs, counts, faults, complaint } = outcome;
+    process.stdout.write(`${outcome.trace.join('\n')}\n\n`);
+    process.stdout.write(
+      `seed ${seed}: ${family}, ${workers} workers, ${events} events, ${(endMs / 1000).toFixed(1)} s\n`,
+    );
+    process.stdout.write(`${JSON.stringify(counts)}\n${JSON.stringify(faults)}\n`);
+    process.stdout.write(complaint === undefined ? 'every promise was kept\n' : `BROKEN: ${complaint}\n`);
+  }
+  return outcome.complaint === undefined ? 0 : 1;
+}
+
+function main(): number {
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  if (values.mutations) return huntAll(wholeNumber(values.seeds, '--seeds')) ? 0 : 1;
+  if (values.seed !== undefined) return replay(wholeNumber(values.seed, '--seed'));
+  const summary = simulate(wholeNumber(values.from, '--from'), wholeNumber(values.seeds, '--seeds'));
+  if (values.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  else {
+    const { seeds, failures, events, seconds, families, counts, faults } = summary;
+    process.stdout.write(
+      `\n${seeds} runs, ${failures} failed, ${events} events, ${seconds} s\n` +
+        `families ${JSON.stringify(families)}\nfaults   ${JSON.stringify(faults)}\nmet      ${JSON.stringify(counts)}\n`,
+    );
+  }
+  return summary.failures === 0 ? 0 : 1;
+}
+
+process.exitCode = main();
