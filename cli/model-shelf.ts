@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import { systemClock } from '../common/clock.js';
-import { NotFoundError } from '../common/errors.js';
+import { NotFoundError, StateError } from '../common/errors.js';
 import type { LoadedModel } from '../coordinator/registry/model-folder.js';
 import type { ModelManifest } from '../coordinator/registry/model-manifest.js';
 import type { Registry } from '../coordinator/registry/registry.js';
@@ -69,12 +69,21 @@ async function onState<T>(stateDir: string, work: (shelf: ModelShelf) => Promise
     clock: systemClock,
     log: pino({ level: 'silent' }),
     onFatal: endProcess,
+  }).catch((error: unknown) => {
+    throw askInstead(error);
   });
   try {
     return await work(shelfOf(state.registry));
   } finally {
     await state.close();
   }
+}
+
+/** A folder in use is that of a coordinator, which can be asked. */
+function askInstead(error: unknown): unknown {
+  if (!(error instanceof StateError) || error.code !== 'STOA_LOCKED') return error;
+  const message = `${error.message}, or ask it with --coordinator HOST:PORT in place of --state`;
+  return new StateError(error.code, message, { cause: error, fields: error.fields });
 }
 
 function shelfOf(registry: Registry): ModelShelf {

@@ -99,7 +99,7 @@ describe('a coordinator and a worker', () => {
     await document(['model', 'rollback', ...where]);
     const taken = await stoa(['model', 'ls', '--state', at('state')]);
     expect(taken.exitCode).toBe(1);
-    expect(taken.stderr).toMatch(/is in use by process \d+/);
+    expect(taken.stderr).toMatch(/is in use by process \d+.*--coordinator HOST:PORT/);
     const again = await document(['model', 'ls', ...where]);
     expect(
       (again['models'] as { version: string; promoted: boolean }[]).filter(({ promoted }) => promoted),
