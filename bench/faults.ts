@@ -8,7 +8,7 @@
 //   --folder             to work in (default: the system's temporary folder, which must be on a disk)
 
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -37,6 +37,7 @@ const { values } = parseArgs({
   },
 });
 const seed = Number(values.seed);
+await mkdir(values.folder, { recursive: true });
 const folder = await mkdtemp(path.join(values.folder, 'stoa-faults-'));
 try {
   await killPhaseWriters(Number(values.kills));
