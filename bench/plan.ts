@@ -47,6 +47,8 @@ interface Comparison {
   /** (planned − measured) / measured. */
   error: number;
   bottleneck: string;
+  /** CPU seconds an epoch of all processes: more than `measured` × cores is impossible, much less means others ran. */
+  cpu: number;
   memory: { planned: number; measured: number }[];
 }
 
@@ -65,6 +67,7 @@ print();
 async function compare(workers: number): Promise<Comparison> {
   const plans: Planned[] = [];
   const seconds: number[] = [];
+  const cpu: number[] = [];
   const peaks: { coordinator: number; worker: number }[] = [];
   for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
     console.error(`${workers} workers…`);
@@ -72,6 +75,7 @@ async function compare(workers: number): Promise<Comparison> {
     const fleet = { workers, threads: 1, transfer: 'auto' } as const;
     const run = await trainFleet(fleet, { dataset: data.train, settings, device: values.device });
     seconds.push(...run.epochSeconds.slice(WARM_UP));
+    cpu.push(run.coordinatorCpu + run.workersCpu);
     const { coordinator = 0, ...others } = run.peakRssBytes;
     peaks.push({ coordinator, worker: Math.max(...Object.values(others)) });
   }
@@ -84,6 +88,7 @@ async function compare(workers: number): Promise<Comparison> {
     measured,
     error: planned / measured - 1,
     bottleneck: epoch.bottleneck,
+    cpu: median(cpu),
     memory: [
       { planned: estimates.coordinatorBytes, measured: median(peaks.map((peak) => peak.coordinator)) },
       { planned: estimates.workerBytes, measured: median(peaks.map((peak) => peak.worker)) },
@@ -129,9 +134,25 @@ function print(): void {
   }
 }
 
-function rowOf({ workers, planned, measured, error, bottleneck, memory }: Comparison): (string | number)[] {
+function rowOf({
+  workers,
+  planned,
+  measured,
+  error,
+  bottleneck,
+  cpu,
+  memory,
+}: Comparison): (string | number)[] {
   const megabytes = memory.map((one) => `${mega(one.planned)} of ${mega(one.measured)}`);
-  return [workers, planned.toFixed(3), measured.toFixed(3), percent(error), bottleneck, ...megabytes];
+  return [
+    workers,
+    planned.toFixed(3),
+    measured.toFixed(3),
+    percent(error),
+    bottleneck,
+    cpu.toFixed(3),
+    ...megabytes,
+  ];
 }
 
 function percent(share: number): string {
