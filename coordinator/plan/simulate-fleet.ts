@@ -8,6 +8,7 @@ import {
   MEMORY_COSTS,
   MESSAGE_COSTS,
   PHASE_SECONDS,
+  WORKER_PHASE_SECONDS,
 } from './exchange-costs.js';
 import type { PlanBlock } from './plan-blocks.js';
 
@@ -168,11 +169,17 @@ function playPhase(
 
   const lastBytes = Math.max(0, ...blocks.map(rowsOf)) * rowBytes;
   const last = lastBytes * (costs.workerUp + costs.coordinatorUp + linkSeconds) + BLOCK_SECONDS.coordinator;
+  const { coordinator, worker } = WORKER_PHASE_SECONDS;
+  const start = Math.max(
+    workers * coordinator,
+    (workers * worker) / Math.min(workers, cores),
+    (workers * (coordinator + worker)) / cores,
+  );
   return {
     compute,
     exchange: fetch + behind,
     tail: makespan - compute,
-    barrier: last + BARRIER_SECONDS,
+    barrier: last + start + BARRIER_SECONDS,
     down,
     up,
     wire: (onLink >= fetch ? fetch : 0) + (up * linkSeconds > received ? behind : 0),

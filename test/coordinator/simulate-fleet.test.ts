@@ -51,7 +51,8 @@ describe('a fleet', () => {
     const model = modelOf([1e9, 1e9, 1e9, 1e9]);
     expect(at(model, 9).parts.compute + at(model, 9).parts.tail).toBeCloseTo(2, 1);
     expect(at(model, 9).bottleneck).toBe('blocks');
-    expect(at(model, 9).speedup).toBeCloseTo(at(model, 4).speedup, 2);
+    expect(at(model, 9).speedup).toBeLessThanOrEqual(at(model, 4).speedup);
+    expect(at(model, 9).speedup).toBeGreaterThan(0.95 * at(model, 4).speedup);
   });
 
   it('shares a block among the threads of a worker where the device does', () => {
