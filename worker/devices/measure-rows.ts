@@ -14,7 +14,7 @@ export interface MeasuredRows {
 }
 
 /** Passes that are timed: the quickest counts, since what disturbs only ever slows down. One more goes before them. */
-const PASSES = 4;
+const PASSES = 12;
 /**
  * Solves from zeros before those that count. Iterative solvers stop where nothing is left to gain, as they do in all
  * epochs but the first few: rows that start far off take up to twice as long.
