@@ -1,6 +1,7 @@
 // A run on this machine alone: a coordinator inside this process, workers as processes beside it.
 
 import type { Logger } from 'pino';
+import type { HostPort } from '../common/addresses.js';
 import { StateError } from '../common/errors.js';
 import { type Coordinator, startCoordinator } from '../coordinator/coordinator.js';
 import type { RunConfig } from '../coordinator/plan/run-config.js';
@@ -29,6 +30,8 @@ export interface EmbeddedRun extends WorkerSettings {
   /** Folder of the run; it must not be there yet, unless the run is resumed. */
   runDir: string;
   resume?: boolean;
+  /** Address of Prometheus metrics while it trains; absent: none. */
+  metrics?: HostPort;
 }
 
 /**
@@ -45,6 +48,7 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
     const log = embeddedLogger(output, 'coordinator', warn);
     const coordinator = await startCoordinator({
       listen: { host: '127.0.0.1', port: 0 },
+      metrics: run.metrics,
       stateDir: `${folder}/state`,
       isEphemeral: true,
       tls: {},

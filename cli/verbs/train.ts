@@ -1,3 +1,4 @@
+import { parseAddress } from '../../common/addresses.js';
 import { UsageError } from '../../common/errors.js';
 import { addSettingFlags, loadRunConfig, type SettingFlags, settingsHelp } from '../run-settings.js';
 import { addClientTlsFlags, type TlsFlags } from '../tls-flags.js';
@@ -10,6 +11,7 @@ interface Options extends SettingFlags, WorkerFlags, TlsFlags {
   test?: string;
   out: string;
   coordinator?: string;
+  metrics?: string;
 }
 
 const FEDERATED = 'it will train across institutions; train on data in one place without it';
@@ -34,6 +36,7 @@ export const command = toCommand<Options>({
       .addOption(required('--out <run>', 'folder of the run; refused when it has something in it'))
       .option('--test <dataset>', 'held-out interactions to evaluate on (default: those of the split)');
     addWorkerFlags(command);
+    command.option('--metrics <host:port>', 'Prometheus metrics there while it trains: /metrics');
     addSettingFlags(command);
     command.option(
       '--coordinator <host:port>',
@@ -57,25 +60,28 @@ export const command = toCommand<Options>({
       answerRun(await runRemotely(request, options.coordinator, options, output), options.out, output);
     } else {
       const { runEmbedded } = await import('../embedded-run.js');
-      answerRun(await runEmbedded({ ...request, ...workersOf(options) }, output), options.out, output);
+      const metrics = options.metrics === undefined ? undefined : parseAddress(options.metrics, '--metrics');
+      const run = { ...request, ...workersOf(options), metrics };
+      answerRun(await runEmbedded(run, output), options.out, output);
     }
   },
 });
 
-/** Those flags are about workers of our own. */
-function refuseWorkerFlags({ workers, threads, device, isa, requireGpu }: WorkerFlags): void {
+/** Those flags are about workers and a coordinator of our own. */
+function refuseWorkerFlags({ workers, threads, device, isa, requireGpu, metrics }: Options): void {
   const given = {
     '--workers': workers,
     '--threads': threads,
     '--device': device,
     '--isa': isa,
     '--require-gpu': requireGpu,
+    '--metrics': metrics,
   };
   for (const [flag, value] of Object.entries(given)) {
     if (value === undefined) continue;
     throw new UsageError(
       'STOA_USAGE',
-      `${flag} is decided where the workers run; leave it out with --coordinator`,
+      `${flag} is decided where ${flag === '--metrics' ? 'the coordinator runs' : 'the workers run'}; leave it out with --coordinator`,
       {
         fields: { field: flag },
       },

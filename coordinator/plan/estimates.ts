@@ -4,14 +4,16 @@ import type { PlanBlock } from './plan-blocks.js';
 
 /** A coordinator without tables: Node, gRPC, the plan. Measured, rounded up. */
 const COORDINATOR_BASE_BYTES = 220e6;
+/** Both tables at two clocks, and a checkpoint that is written of them piece by piece. Measured with K = 32 and 64. */
+const COORDINATOR_TABLES = 2.5;
 /** A worker without tables and shards: Node, gRPC, its threads' stacks. Measured, rounded up. */
-const WORKER_BASE_BYTES = 165e6;
+const WORKER_BASE_BYTES = 130e6;
 const THREAD_BYTES = 25e6;
+/** Copies of both tables in a worker: on the device, in results under way, and what the collector has not taken yet. */
+const WORKER_TABLES = 3;
 /** Bytes of one interaction in a CSR shard: a column and, where there are values, a value. */
 const COLUMN_BYTES = 4;
 const VALUE_BYTES = 4;
-/** Flops a second of one thread of the portable device, where nobody says better. */
-const FLOPS_PER_SECOND = 2e9;
 
 export interface EstimateInput {
   users: number;
@@ -22,8 +24,8 @@ export interface EstimateInput {
   blocks: { users: readonly PlanBlock[]; items: readonly PlanBlock[] };
   workers: number;
   threads: number;
-  /** Speed of one thread. @default that of the portable device */
-  flopsPerSecond?: number;
+  /** How often an epoch goes through the blocks of a side: the clocks of a run that pushes and pulls, else 1. */
+  clocksPerEpoch: number;
 }
 
 export interface Estimates {
@@ -37,8 +39,6 @@ export interface Estimates {
   /** Factors between coordinator and all workers, both directions, an epoch. */
   wireBytesPerEpoch: number;
   flopsPerEpoch: number;
-  /** By the speed assumed, with all threads busy. */
-  secondsPerEpoch: number;
 }
 
 export function estimate(input: EstimateInput): Estimates {
@@ -49,16 +49,21 @@ export function estimate(input: EstimateInput): Estimates {
   const all = [...blocks.users, ...blocks.items];
   const blockBytes =
     all.reduce((most, block) => Math.max(most, block.rowEnd - block.rowStart), 0) * factors * 4;
-  const flopsPerEpoch = all.reduce((sum, block) => sum + block.work, 0);
+  const flopsPerEpoch = input.clocksPerEpoch * all.reduce((sum, block) => sum + block.work, 0);
   const inFlight = 2 * threads * blockBytes;
   return {
-    coordinatorBytes: Math.ceil(COORDINATOR_BASE_BYTES + 3 * tableBytes + matrixBytes + workers * inFlight),
+    coordinatorBytes: Math.ceil(
+      COORDINATOR_BASE_BYTES + COORDINATOR_TABLES * tableBytes + matrixBytes + workers * inFlight,
+    ),
     workerBytes: Math.ceil(
-      WORKER_BASE_BYTES + threads * THREAD_BYTES + 2 * tableBytes + (2 * matrixBytes) / workers + inFlight,
+      WORKER_BASE_BYTES +
+        threads * THREAD_BYTES +
+        WORKER_TABLES * tableBytes +
+        (2 * matrixBytes) / workers +
+        inFlight,
     ),
     // Each row goes up once and comes down to every worker but the one that computed it.
     wireBytesPerEpoch: workers * tableBytes,
     flopsPerEpoch,
-    secondsPerEpoch: flopsPerEpoch / ((input.flopsPerSecond ?? FLOPS_PER_SECOND) * workers * threads),
   };
 }

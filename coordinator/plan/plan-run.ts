@@ -22,8 +22,6 @@ export interface PlanInput {
   workers: number;
   /** Threads of each worker. */
   threads: number;
-  /** Speed of one thread. @default that of the portable device */
-  flopsPerSecond?: number;
 }
 
 export interface PlannedShard {
@@ -55,7 +53,6 @@ export function planRun(input: PlanInput): RunPlan {
   const factors = columnsOf(config);
   const blocks = config.model === 'ials' ? phaseBlocks(input) : { users: stepBlocks(input), items: [] };
   const place = (side: Side) => planShards(side, input.shards[side], blocks[side], workers);
-  const { flopsPerSecond } = input;
   return {
     version: PLAN_VERSION,
     users: counts.users,
@@ -64,7 +61,7 @@ export function planRun(input: PlanInput): RunPlan {
     factors,
     blocks,
     shards: { users: place('users'), items: place('items') },
-    estimates: estimate({ ...counts, factors, blocks, workers, threads, flopsPerSecond }),
+    estimates: estimate({ ...counts, factors, blocks, workers, threads, clocksPerEpoch: clocksOf(config) }),
   };
 }
 
@@ -82,8 +79,13 @@ function stepBlocks({ config, rowCounts, shards }: PlanInput): PlanBlock[] {
     rowCounts: rowCounts.users,
     shards: shards.users,
     columns: columnsOf(config),
-    clocksPerEpoch: clocksPerEpoch(config['train.steps'], stepsPerClock(parseSyncMode(config['train.sync']))),
+    clocksPerEpoch: clocksOf(config),
   });
+}
+
+function clocksOf(config: RunConfig): number {
+  if (config.model === 'ials') return 1;
+  return clocksPerEpoch(config['train.steps'], stepsPerClock(parseSyncMode(config['train.sync'])));
 }
 
 function planShards(

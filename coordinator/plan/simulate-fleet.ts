@@ -1,0 +1,219 @@
+// How long an epoch takes with any number of workers: the blocks of the plan, played through phase by phase. Pure.
+
+import { assert } from '../../common/errors.js';
+import {
+  BARRIER_SECONDS,
+  BLOCK_SECONDS,
+  type ExchangeCosts,
+  MEMORY_COSTS,
+  MESSAGE_COSTS,
+  PHASE_SECONDS,
+  WORKER_PHASE_SECONDS,
+} from './exchange-costs.js';
+import type { PlanBlock } from './plan-blocks.js';
+
+/** How fast one thread solves, in flops a second, as `rowWork` counts them. */
+export interface ThreadSpeed {
+  /** While it computes alone on its machine. */
+  alone: number;
+  /** While `threads` of them do, which share memory and perhaps cores. */
+  together: number;
+  threads: number;
+}
+
+export interface FleetPhase {
+  blocks: readonly PlanBlock[];
+  /** Rows of the other side, all of which every worker reads: their bytes. */
+  fixedBytes: number;
+  speed: ThreadSpeed;
+}
+
+export interface FleetModel {
+  /** Of one epoch. */
+  phases: readonly FleetPhase[];
+  /** Bytes of a row. */
+  rowBytes: number;
+  /** Of each worker, >= 1. */
+  threads: number;
+  /** The threads of a worker solve one block together; else each has one of its own. */
+  sharesBlocks: boolean;
+  /** `cores`: all workers and the coordinator are on one machine and share them. `bytesPerSecond`: of each machine's link. */
+  place: { cores: number } | { bytesPerSecond: number };
+}
+
+/** What ends sooner if it were better: where the next second would be won. */
+export type Bottleneck = 'compute' | 'cores' | 'coordinator' | 'network' | 'tail' | 'blocks';
+
+/** Seconds of an epoch; together they are the epoch. */
+export interface EpochParts {
+  /** Solving, shared perfectly among all threads. */
+  compute: number;
+  /** Rows that others computed are fetched; deliveries for which the coordinator or its link had no time. */
+  exchange: number;
+  /** Threads idle because blocks cannot be shared evenly. */
+  tail: number;
+  /** The last delivery of a phase, its end, and the start of the next. */
+  barrier: number;
+}
+
+export interface FleetEstimate {
+  workers: number;
+  secondsPerEpoch: number;
+  /** Against one worker of as many threads. */
+  speedup: number;
+  parts: EpochParts;
+  bottleneck: Bottleneck;
+  /** Through the coordinator's link, both directions. */
+  bytesPerEpoch: number;
+  /** Through the link of one worker, both directions. */
+  bytesPerWorker: number;
+}
+
+/** With so few blocks for each thread, no order of them is even. */
+const BLOCKS_PER_THREAD_MIN = 2;
+
+/**
+ * @param workers numbers to estimate for, each >= 1.
+ * Cost: O(blocks × threads) for each.
+ */
+export function simulateFleet(model: FleetModel, workers: readonly number[]): FleetEstimate[] {
+  const alone = estimateFleet(model, 1).secondsPerEpoch;
+  return workers.map((n) => {
+    const estimate = estimateFleet(model, n);
+    return { ...estimate, speedup: alone / estimate.secondsPerEpoch };
+  });
+}
+
+/**
+ * The largest number up to which every worker added brings, on average since the last number recommended, at least
+ * `worth` of what the first one does.
+ *
+ * @param estimates ascending by workers, at least one.
+ */
+export function recommendWorkers(estimates: readonly FleetEstimate[], worth: number): number {
+  assert(estimates.length > 0, 'there is a number to recommend');
+  return estimates.reduce((best, next) => {
+    const gain = (next.speedup - best.speedup) / (next.workers - best.workers);
+    return next.workers > best.workers && gain >= worth ? next : best;
+  }).workers;
+}
+
+function estimateFleet(model: FleetModel, workers: number): Omit<FleetEstimate, 'speedup'> {
+  const phases = model.phases.map((phase) => playPhase(phase, model, workers));
+  const total = (part: (phase: PlayedPhase) => number) => phases.reduce((sum, phase) => sum + part(phase), 0);
+  const parts: EpochParts = {
+    compute: total((phase) => phase.compute),
+    exchange: total((phase) => phase.exchange),
+    tail: total((phase) => phase.tail),
+    barrier: total((phase) => phase.barrier),
+  };
+  const down = total((phase) => phase.down);
+  const up = total((phase) => phase.up);
+  return {
+    workers,
+    secondsPerEpoch: parts.compute + parts.exchange + parts.tail + parts.barrier,
+    parts,
+    bottleneck: bottleneckOf(model, workers, parts, total((phase) => phase.wire) > parts.exchange / 2),
+    bytesPerEpoch: down + up,
+    bytesPerWorker: (down + up) / workers,
+  };
+}
+
+interface PlayedPhase extends EpochParts {
+  /** Bytes from the coordinator, and to it. */
+  down: number;
+  up: number;
+  /** Of `exchange`, the part for which the link was slower than the coordinator. */
+  wire: number;
+}
+
+function playPhase(
+  { blocks, fixedBytes, speed }: FleetPhase,
+  model: FleetModel,
+  workers: number,
+): PlayedPhase {
+  const { threads, place, rowBytes, sharesBlocks } = model;
+  const isLocal = 'cores' in place;
+  const costs: ExchangeCosts = isLocal ? MEMORY_COSTS : MESSAGE_COSTS;
+  const cores = isLocal ? place.cores : Number.POSITIVE_INFINITY;
+  const linkSeconds = isLocal ? 0 : 1 / place.bytesPerSecond;
+  // Processes beyond the cores take turns: they get done what one thread on each core would.
+  const busyThreads = Math.min(workers * threads, cores);
+  const lanes = Math.min(sharesBlocks ? workers : workers * threads, busyThreads);
+  const flopsPerSecond = speedOf(speed, isLocal ? busyThreads : threads);
+  const rowsOf = ({ rowStart, rowEnd }: PlanBlock) => rowEnd - rowStart;
+
+  // Each worker kept what it computed, about its share, and fetches the rest before it can begin.
+  const down = (workers - 1) * fixedBytes;
+  const givenOut = down * costs.coordinatorDown;
+  const takenIn = down * costs.workerDown;
+  const onLink = down * linkSeconds;
+  const fetch = Math.max(givenOut, takenIn / Math.min(workers, cores), onLink, (givenOut + takenIn) / cores);
+
+  const up = blocks.reduce((sum, block) => sum + rowsOf(block) * rowBytes, 0);
+  const messages = blocks.length * BLOCK_SECONDS.worker + up * costs.workerUp;
+  const solving = blocks.reduce((sum, block) => sum + block.work, 0) / flopsPerSecond;
+  // Where a core is free the messages of a worker take nothing from its threads.
+  const isBeside = isLocal && busyThreads < cores;
+  const durations = blocks.map((block) => {
+    const own = BLOCK_SECONDS.worker + rowsOf(block) * rowBytes * costs.workerUp;
+    return (block.work / flopsPerSecond + (isBeside ? 0 : own)) / (busyThreads / lanes);
+  });
+  const makespan = listSchedule(durations, lanes);
+  const compute = durations.reduce((sum, seconds) => sum + seconds, 0) / lanes;
+  // Deliveries travel while others compute; where they take longer than that, the phase waits for them.
+  const received = up * costs.coordinatorUp + blocks.length * BLOCK_SECONDS.coordinator;
+  const delivering = Math.max(received, up * linkSeconds);
+  const onCores = (solving + messages + received + PHASE_SECONDS) / cores;
+  const behind = Math.max(0, delivering - makespan, onCores - makespan);
+
+  const lastBytes = Math.max(0, ...blocks.map(rowsOf)) * rowBytes;
+  const last = lastBytes * (costs.workerUp + costs.coordinatorUp + linkSeconds) + BLOCK_SECONDS.coordinator;
+  const { coordinator, worker } = WORKER_PHASE_SECONDS;
+  const start = Math.max(
+    workers * coordinator,
+    (workers * worker) / Math.min(workers, cores),
+    (workers * (coordinator + worker)) / cores,
+  );
+  return {
+    compute,
+    exchange: fetch + behind,
+    tail: makespan - compute,
+    barrier: last + start + BARRIER_SECONDS,
+    down,
+    up,
+    wire: (onLink >= fetch ? fetch : 0) + (up * linkSeconds > received ? behind : 0),
+  };
+}
+
+/** Between one thread alone and all of them, as far as that was measured. */
+function speedOf({ alone, together, threads }: ThreadSpeed, busy: number): number {
+  if (threads <= 1) return alone;
+  const share = Math.min(1, (busy - 1) / (threads - 1));
+  return alone + share * (together - alone);
+}
+
+/** When the last task ends, if whichever lane is free first takes the next one, as workers do. */
+function listSchedule(durations: readonly number[], lanes: number): number {
+  const free = new Float64Array(Math.min(lanes, Math.max(1, durations.length)));
+  for (const seconds of durations) {
+    let first = 0;
+    for (let lane = 1; lane < free.length; lane++) if (free[lane]! < free[first]!) first = lane;
+    free[first] = free[first]! + seconds;
+  }
+  return Math.max(...free);
+}
+
+function bottleneckOf(
+  { phases, threads, sharesBlocks, place }: FleetModel,
+  workers: number,
+  { compute, exchange, tail, barrier }: EpochParts,
+  isWire: boolean,
+): Bottleneck {
+  const isCrowded = 'cores' in place && workers * threads > place.cores;
+  const lanes = sharesBlocks ? workers : workers * threads;
+  if (compute >= Math.max(exchange, tail + barrier)) return isCrowded ? 'cores' : 'compute';
+  if (exchange >= tail + barrier) return isWire ? 'network' : 'coordinator';
+  const blocks = phases.reduce((sum, phase) => sum + phase.blocks.length, 0) / phases.length;
+  return blocks < BLOCKS_PER_THREAD_MIN * lanes ? 'blocks' : 'tail';
+}

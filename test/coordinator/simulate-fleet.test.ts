@@ -1,0 +1,148 @@
+// The simulated fleet against what can be worked out by hand, and against properties of any schedule.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { PlanBlock } from '../../coordinator/plan/plan-blocks.js';
+import { type FleetModel, recommendWorkers, simulateFleet } from '../../coordinator/plan/simulate-fleet.js';
+import { speedUpChart } from '../../coordinator/report/speed-up-chart.js';
+
+function blocksOf(works: readonly number[], rows = 10): PlanBlock[] {
+  return works.map((work, index) => ({
+    side: 'users',
+    index,
+    shard: 0,
+    rowStart: index * rows,
+    rowEnd: (index + 1) * rows,
+    interactions: 1,
+    work,
+  }));
+}
+
+const GFLOPS = { alone: 1e9, together: 1e9, threads: 1 };
+
+function modelOf(works: readonly number[], more: Partial<FleetModel> = {}): FleetModel {
+  const phase = { blocks: blocksOf(works), fixedBytes: 4000, speed: GFLOPS };
+  const place = { bytesPerSecond: 1e12 };
+  return { phases: [phase, phase], rowBytes: 40, threads: 1, sharesBlocks: false, place, ...more };
+}
+
+const at = (model: FleetModel, workers: number) => simulateFleet(model, [workers])[0]!;
+
+describe('a fleet', () => {
+  it('of workers on machines of their own is as many times faster where blocks are many and rows few', () => {
+    const model = modelOf(new Array(960).fill(1e9));
+    for (const [n, { speedup, bottleneck }] of simulateFleet(model, [2, 3, 8]).map(
+      (e) => [e.workers, e] as const,
+    )) {
+      expect(speedup).toBeGreaterThan(0.97 * n);
+      expect(speedup).toBeLessThanOrEqual(n);
+      expect(bottleneck).toBe('compute');
+    }
+  });
+
+  it('waits for the last block: five of a second on three workers take two seconds a phase', () => {
+    const { secondsPerEpoch, parts } = at(modelOf(new Array(5).fill(1e9)), 3);
+    expect(secondsPerEpoch).toBeGreaterThan(4);
+    expect(secondsPerEpoch).toBeLessThan(4.1);
+    expect(parts.tail).toBeCloseTo(2 * (2 - 5 / 3), 2);
+  });
+
+  it('of more workers than blocks gains nothing by another, and says so', () => {
+    const model = modelOf([1e9, 1e9, 1e9, 1e9]);
+    expect(at(model, 9).parts.compute + at(model, 9).parts.tail).toBeCloseTo(2, 1);
+    expect(at(model, 9).bottleneck).toBe('blocks');
+    expect(at(model, 9).speedup).toBeLessThanOrEqual(at(model, 4).speedup);
+    expect(at(model, 9).speedup).toBeGreaterThan(0.95 * at(model, 4).speedup);
+  });
+
+  it('shares a block among the threads of a worker where the device does', () => {
+    const one = [6e9];
+    expect(at(modelOf(one, { threads: 3, sharesBlocks: true }), 1).secondsPerEpoch).toBeCloseTo(4, 1);
+    expect(at(modelOf(one, { threads: 3, sharesBlocks: false }), 1).secondsPerEpoch).toBeCloseTo(12, 1);
+  });
+
+  it('on one machine is no faster than its cores', () => {
+    const model = modelOf(new Array(960).fill(1e9), { place: { cores: 2 } });
+    const [two, four] = simulateFleet(model, [2, 4]);
+    expect(two!.speedup).toBeGreaterThan(1.9);
+    expect(four!.speedup).toBeLessThanOrEqual(two!.speedup);
+    expect(four!.bottleneck).toBe('cores');
+  });
+
+  it('computes as fast as threads do that share a memory', () => {
+    const blocks = blocksOf(new Array(960).fill(1e9));
+    const speed = { alone: 1e9, together: 0.6e9, threads: 3 };
+    const phases = [{ blocks, fixedBytes: 0, speed }];
+    const model = modelOf([], { phases, place: { cores: 3 } });
+    const [one, two, three] = simulateFleet(model, [1, 2, 3]);
+    expect(two!.speedup).toBeCloseTo(2 * 0.8, 1);
+    expect(three!.speedup).toBeCloseTo(3 * 0.6, 1);
+    expect(one!.speedup).toBe(1);
+  });
+
+  it('waits for a link: tables of 1 GB for three of four workers, at 1 GB/s, take at least three seconds', () => {
+    const phase = { blocks: blocksOf(new Array(64).fill(1e8)), fixedBytes: 1e9, speed: GFLOPS };
+    const slow = modelOf([], { phases: [phase], place: { bytesPerSecond: 1e8 } });
+    const { parts, bottleneck, bytesPerEpoch } = at(slow, 4);
+    expect(parts.exchange).toBeCloseTo(30, 0);
+    expect(bottleneck).toBe('network');
+    expect(bytesPerEpoch).toBe(3e9 + 64 * 10 * 40);
+    const fast = modelOf([], { phases: [phase], place: { bytesPerSecond: 1e12 } });
+    expect(at(fast, 4).bottleneck).toBe('coordinator');
+    expect(at(fast, 4).parts.exchange).toBeLessThan(30);
+  });
+
+  it('never beats perfect sharing, and never waits longer than one block more than it', () => {
+    const anyWorks = fc.array(fc.integer({ min: 1e7, max: 5e9 }), { minLength: 1, maxLength: 60 });
+    fc.assert(
+      fc.property(
+        anyWorks,
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 4 }),
+        (works, workers, threads) => {
+          const { parts, secondsPerEpoch, speedup } = at(modelOf(works, { threads }), workers);
+          const total = works.reduce((sum, work) => sum + work / 1e9, 0);
+          const slack = 1.01 * 0.0015 * works.length;
+          expect(parts.compute).toBeGreaterThanOrEqual((2 * total) / (workers * threads));
+          expect(parts.tail).toBeGreaterThanOrEqual(-1e-9);
+          // Graham, "Bounds on multiprocessing timing anomalies", 1969: the last task began before all were busy no more.
+          expect(parts.tail).toBeLessThan(2 * (Math.max(...works) / 1e9 + slack));
+          expect(secondsPerEpoch).toBeCloseTo(parts.compute + parts.exchange + parts.tail + parts.barrier, 9);
+          expect(speedup).toBeLessThanOrEqual(workers + 1e-9);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('the recommended number', () => {
+  const estimates = (speedups: Record<number, number>) =>
+    Object.entries(speedups).map(([workers, speedup]) => ({
+      ...at(modelOf([1e9]), 1),
+      workers: Number(workers),
+      speedup,
+    }));
+
+  it('is the last one up to which an added worker is worth its share', () => {
+    const seen = estimates({ 1: 1, 2: 1.9, 4: 3.3, 8: 4.5, 16: 4.4 });
+    expect(recommendWorkers(seen, 0.5)).toBe(4);
+    expect(recommendWorkers(seen, 0.2)).toBe(8);
+    expect(recommendWorkers(seen, 0.95)).toBe(1);
+  });
+
+  it('goes over a step where blocks happen not to share evenly', () => {
+    expect(recommendWorkers(estimates({ 1: 1, 2: 2, 3: 2.1, 4: 3.9 }), 0.5)).toBe(4);
+  });
+});
+
+describe('the drawing', () => {
+  it('is one SVG document with a mark for each number and the recommended one', () => {
+    const estimates = simulateFleet(modelOf(new Array(30).fill(1e9)), [1, 2, 4, 8, 64]);
+    const text = speedUpChart({ estimates, recommended: 8 });
+    expect(text).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" .*<\/svg>$/s);
+    expect(text.match(/<circle/g)).toHaveLength(5);
+    expect(text).toContain('recommended: 8');
+    expect(text).not.toMatch(/NaN|undefined|Infinity/);
+  });
+});
