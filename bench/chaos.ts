@@ -44,6 +44,7 @@ const SETTINGS = {
   ials: { 'ials.factors': 32, 'train.epochs': epochs, 'ials.solver': 'cg' },
   bpr: { model: 'bpr', 'bpr.factors': 32, 'train.epochs': Math.ceil(epochs / 3), 'train.steps': 4 },
 };
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 const folder = await mkdtemp(path.join(values.folder, 'stoa-chaos-'));
 const dataset = await syntheticData();
 const calm = new Map<string, string>();
