@@ -24,9 +24,10 @@ beforeAll(async () => {
 afterAll(() => remove());
 
 describe('a run whose processes are killed and frozen, and whose links are spoilt', () => {
+  // Seeds whose three faults hit a coordinator, a worker and a link, within 2.5 s.
   it.each([
-    ['in memory', 'auto', 5],
-    ['over gRPC', 'grpc', 8],
+    ['in memory', 'auto', 64],
+    ['over gRPC', 'grpc', 148],
   ] as const)(
     'ends with the undisturbed bytes, rows %s',
     async (name, transfer, seed) => {
@@ -38,7 +39,7 @@ describe('a run whose processes are killed and frozen, and whose links are spoil
         faults: 3,
       });
       expect(report.model).toBe(expected);
-      expect(report.faults.length).toBeGreaterThan(0);
+      expect(report.faults.length).toBeGreaterThanOrEqual(2);
       expect(report.proxiedBytes).toBeGreaterThan(0);
     },
     240_000,
@@ -52,7 +53,7 @@ describe('the plan of a round', () => {
     expect(plan(4)).not.toEqual(plan(5));
   });
 
-  it('does everything to everybody, in the order of time', () => {
+  it('does everything to everybody in the order of time', () => {
     const plan = planFaults(createRandom(1), { workers: 3, faults: 2000 });
     const done = new Set(plan.map(({ target, kind }) => `${kind} ${target}`));
     expect(done.size).toBe(4 * 4 + 3 * 5);
