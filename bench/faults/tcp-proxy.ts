@@ -10,7 +10,7 @@ import type { Random } from '../../common/random.js';
 export type Direction = 'up' | 'down';
 
 interface Pair {
-  readonly sockets: readonly [near: Socket, far: Socket];
+  cut(): void;
   halfClose(direction: Direction): void;
 }
 
@@ -19,7 +19,7 @@ export class TcpProxy {
   readonly #targetPort: number;
   readonly #random: Random;
   readonly #pairs = new Set<Pair>();
-  readonly #stalled: Record<Direction, PromiseWithResolversLike | undefined> = {
+  readonly #stalled: Record<Direction, Gate | undefined> = {
     up: undefined,
     down: undefined,
   };
@@ -71,7 +71,7 @@ export class TcpProxy {
 
   /** Hands nothing on in a direction, and reads no more than buffers hold, until `resume`. */
   stall(direction: Direction): void {
-    this.#stalled[direction] ??= withResolvers();
+    this.#stalled[direction] ??= closedGate();
   }
 
   resume(direction: Direction): void {
@@ -82,7 +82,7 @@ export class TcpProxy {
   /** Resets all connections; new ones are taken. @returns how many there were. */
   cut(): number {
     const pairs = [...this.#pairs];
-    for (const { sockets } of pairs) for (const socket of sockets) socket.resetAndDestroy();
+    for (const pair of pairs) pair.cut();
     this.#pairs.clear();
     return pairs.length;
   }
@@ -106,7 +106,10 @@ export class TcpProxy {
     const holds = { up: this.#hold('up'), down: this.#hold('down') };
     const ends = { up: [near, far], down: [far, near] } as const;
     const pair: Pair = {
-      sockets: [near, far],
+      cut: () => {
+        for (const one of [holds.up, holds.down]) one.destroy();
+        for (const socket of [near, far]) socket.resetAndDestroy();
+      },
       halfClose: (direction) => {
         const sink = ends[direction][1];
         holds[direction].unpipe(sink).resume();
@@ -118,10 +121,12 @@ export class TcpProxy {
       const [source, sink] = ends[direction];
       source.setNoDelay(true);
       source.pipe(holds[direction]).pipe(sink);
-      // One side that fails or is done with fails the other, as on a wire without a proxy.
+      // One side that fails fails the other, as on a wire without a proxy.
       source.on('error', () => sink.resetAndDestroy());
-      source.on('close', () => {
-        this.#pairs.delete(pair);
+      source.on('close', (hadError) => {
+        if (near.closed && far.closed) this.#pairs.delete(pair);
+        if (!hadError) return;
+        // Without an error what is held is still to arrive.
         holds[direction].destroy();
         sink.destroy();
       });
@@ -148,12 +153,13 @@ export class TcpProxy {
   }
 }
 
-interface PromiseWithResolversLike {
+/** What waits for a stall to end. */
+interface Gate {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
 }
 
-function withResolvers(): PromiseWithResolversLike {
+function closedGate(): Gate {
   let resolve = () => {};
   const promise = new Promise<void>((settle) => {
     resolve = settle;

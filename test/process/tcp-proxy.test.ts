@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TcpProxy } from '../../bench/faults/tcp-proxy.js';
 import { createRandom } from '../../common/random.js';
 
@@ -89,6 +89,20 @@ describe('the proxy', () => {
     proxy.resume('up');
     await once(far, 'data');
     expect(atFar()).toBe('up');
+  });
+
+  it('hands on what it held back although both have ended meanwhile', async () => {
+    const atFar = received(far);
+    near.resume();
+    proxy.stall('up');
+    near.end('late');
+    far.end();
+    await closed(near);
+    expect(atFar()).toBe('');
+    proxy.resume('up');
+    await closed(far);
+    expect(atFar()).toBe('late');
+    await vi.waitFor(() => expect(proxy.connections).toBe(0));
   });
 
   it('does not read on for a receiver that it holds up', async () => {
