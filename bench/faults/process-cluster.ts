@@ -20,9 +20,14 @@ export interface StoaChild {
 export class ProcessCluster {
   readonly #folder: string;
   readonly #children = new Set<StoaChild>();
+  /** Nothing outlives the process that started it: one that is frozen would not even notice. */
+  readonly #killAll = (): void => {
+    for (const { child } of this.#children) child.kill('SIGKILL');
+  };
 
   constructor(folder: string) {
     this.#folder = folder;
+    process.on('exit', this.#killAll);
   }
 
   /** The state folder that all coordinators share. */
@@ -57,6 +62,7 @@ export class ProcessCluster {
   /** Ends all processes. */
   async close(): Promise<void> {
     await Promise.all([...this.#children].map((one) => one.kill()));
+    process.off('exit', this.#killAll);
   }
 
   #start(args: readonly string[], env: NodeJS.ProcessEnv = {}): StoaChild {
