@@ -16,6 +16,7 @@
 #include "kernels.h"
 #include "lanes.h"
 #include "row-systems.h"
+#include "wide-lanes.h"
 
 namespace stoa {
 namespace STOA_ISA {

@@ -6,7 +6,7 @@
 
 #include "kernel-table.h"
 #include "kernels.h"
-#include "lanes.h"
+#include "wide-lanes.h"
 
 namespace stoa {
 namespace STOA_ISA {
