@@ -109,6 +109,25 @@ export class Checkpoints {
   }
 
   /**
+   * Begins the checkpoint of a phase, unless the last one was only just begun; else waits for that one: what is on disk
+   * is at most one phase behind. Arguments as `begin`. Errors of the checkpoint before.
+   */
+  async beginIfDue(take: () => Snapshot, before: () => Promise<void>): Promise<void> {
+    if (this.hasFailed) await this.settle();
+    if (!this.isDue) return;
+    await this.settle();
+    this.begin(take(), before);
+  }
+
+  /** Has a checkpoint of the phase on disk when it resolves; arguments as `begin`. Errors of the writing. */
+  async reach(nextPhase: number, take: () => Snapshot, before: () => Promise<void>): Promise<void> {
+    await this.settle();
+    if (nextPhase === 0 || this.#lastPhase === nextPhase) return;
+    this.begin(take(), before);
+    await this.settle();
+  }
+
+  /**
    * Starts to write a checkpoint, which appears only after `before` has resolved. It waits for room on the disk. A
    * failure comes out of `settle`.
    */

@@ -212,22 +212,22 @@ export class PhaseTraining implements Training, RunListener {
     return epochs > 0 && (phase.epoch + 1) % epochs === 0;
   }
 
-  /** Unless the last one was only just begun; else waits for it: what is on disk is at most one phase behind. */
   async #beginCheckpoint(): Promise<void> {
     const { checkpoints, metrics } = this.#o;
-    if (checkpoints.hasFailed) await checkpoints.settle();
-    if (!checkpoints.isDue) return;
-    await checkpoints.settle();
     // A checkpoint must not be ahead of the phases' records.
-    checkpoints.begin(this.#snapshot(), () => metrics.flush());
+    await checkpoints.beginIfDue(
+      () => this.#snapshot(),
+      () => metrics.flush(),
+    );
   }
 
-  async #checkpointNow(): Promise<void> {
+  #checkpointNow(): Promise<void> {
     const { checkpoints, metrics } = this.#o;
-    await checkpoints.settle();
-    if (this.#phasesDone === 0 || checkpoints.lastPhase === this.#phasesDone) return;
-    checkpoints.begin(this.#snapshot(), () => metrics.flush());
-    await checkpoints.settle();
+    return checkpoints.reach(
+      this.#phasesDone,
+      () => this.#snapshot(),
+      () => metrics.flush(),
+    );
   }
 
   #snapshot() {

@@ -321,19 +321,20 @@ export class StepTraining implements Training, RunListener {
     const { config, checkpoints, metrics } = this.#o;
     const epochs = config['train.checkpoint_epochs'];
     if (epochs === 0 || (phase.epoch + 1) % epochs !== 0) return;
-    if (checkpoints.hasFailed) await checkpoints.settle();
-    if (!checkpoints.isDue) return;
-    await checkpoints.settle();
     // A checkpoint must not be ahead of the epochs' records.
-    checkpoints.begin(this.#snapshot(), () => metrics.flush());
+    await checkpoints.beginIfDue(
+      () => this.#snapshot(),
+      () => metrics.flush(),
+    );
   }
 
-  async #checkpointNow(): Promise<void> {
+  #checkpointNow(): Promise<void> {
     const { checkpoints, metrics } = this.#o;
-    await checkpoints.settle();
-    if (this.#phasesDone === 0 || checkpoints.lastPhase === this.#phasesDone) return;
-    checkpoints.begin(this.#snapshot(), () => metrics.flush());
-    await checkpoints.settle();
+    return checkpoints.reach(
+      this.#phasesDone,
+      () => this.#snapshot(),
+      () => metrics.flush(),
+    );
   }
 
   #snapshot(): Snapshot {

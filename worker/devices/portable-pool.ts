@@ -1,8 +1,9 @@
 import { Piscina } from 'piscina';
-import { DeviceError, messageOf, NumericError, ShapeError, StoaError } from '../../common/errors.js';
+import { DeviceError, messageOf, StoaError } from '../../common/errors.js';
 import { builtEntry } from '../../common/package-root.js';
 import { sharedInt32 } from '../../common/shared-memory.js';
 import type { PortableAnswer, PortableTask } from './portable-task.js';
+import { throwFailure } from './throw-failure.js';
 
 /** A task without its abort flag, which the pool adds. */
 export type UnflaggedTask = PortableTask extends infer T
@@ -73,13 +74,5 @@ export class PortablePool {
 function unwrap(answer: PortableAnswer): Done {
   if (answer.kind === 'done') return answer;
   if (answer.kind === 'aborted') throw new Error('the task was aborted');
-  const { code, message, fields } = answer;
-  switch (answer.name) {
-    case 'NumericError':
-      throw new NumericError(code, message, { fields });
-    case 'ShapeError':
-      throw new ShapeError(code, message, { fields });
-    default:
-      throw new DeviceError(code, message, { fields });
-  }
+  return throwFailure(answer);
 }

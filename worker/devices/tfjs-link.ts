@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
-import { DeviceError, messageOf, NumericError, ShapeError } from '../../common/errors.js';
+import { DeviceError, messageOf } from '../../common/errors.js';
 import { builtEntry } from '../../common/package-root.js';
 import { sharedInt32 } from '../../common/shared-memory.js';
 import type { DeviceInfo } from '../../models/device.js';
@@ -14,6 +14,7 @@ import type {
   TfjsThreadMessage,
 } from './tfjs-messages.js';
 import { TfjsUnavailableError } from './tfjs-unavailable.js';
+import { throwFailure } from './throw-failure.js';
 
 /** A task without its abort flag, which the link adds. */
 export type UnflaggedTask = TfjsTask extends infer T
@@ -157,13 +158,5 @@ function ended(why: string): DeviceError {
 function unwrap(answer: TfjsAnswer): Done {
   if (answer.kind === 'done') return answer;
   if (answer.kind === 'aborted') throw new Error('the task was aborted');
-  const { code, message, fields } = answer;
-  switch (answer.name) {
-    case 'NumericError':
-      throw new NumericError(code, message, { fields });
-    case 'ShapeError':
-      throw new ShapeError(code, message, { fields });
-    default:
-      throw new DeviceError(code, message, { fields });
-  }
+  return throwFailure(answer);
 }
