@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { HostPort } from '../common/addresses.js';
 import { StateError } from '../common/errors.js';
-import { type Coordinator, startCoordinator } from '../coordinator/coordinator.js';
+import type { Coordinator } from '../coordinator/coordinator.js';
 import type { RunConfig } from '../coordinator/plan/run-config.js';
 import type { TrainResult } from '../coordinator/training/train-result.js';
 import { deviceFacts } from '../models/device-facts.js';
@@ -43,26 +43,51 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
   const computes = await chooseComputation(run);
   return withTemporaryFolder(async (folder) => {
     const display = await openDisplay(output);
-    // Warnings are said with --quiet too: a run that waits for room on the disk must not look as if it hung.
-    const warn = (line: string) => (output.modes.quiet ? output.warn(line) : display.print(line));
-    const log = embeddedLogger(output, 'coordinator', warn);
-    const coordinator = await startCoordinator({
-      listen: { host: '127.0.0.1', port: 0 },
-      metrics: run.metrics,
-      stateDir: `${folder}/state`,
-      isEphemeral: true,
-      tls: {},
-      log,
-      onFatal: endProcess,
+    // While this process loads what a coordinator needs, the workers load what they need.
+    const workers = startLocalWorkers({
+      count: run.workers,
+      threads: run.threads,
+      device: computes.name,
+      isa: run.isa,
+      isGpuRequired: run.isGpuRequired,
+      cacheDir: `${folder}/cache`,
+      isVerbose: output.modes.verbose,
+      onLine: (name, line) => display.print(`${name}: ${readableLogLine(line)}`),
     });
     try {
-      const here = { cacheDir: `${folder}/cache`, computes };
-      return await trainOn(coordinator, { ...run, ...here }, output, display, log);
+      return await coordinate({ ...run, computes, stateDir: `${folder}/state` }, workers, output, display);
     } finally {
+      await workers.stop();
       display.close();
-      await coordinator.shutdown();
     }
   });
+}
+
+async function coordinate(
+  run: EmbeddedRun & { computes: Computation; stateDir: string },
+  workers: LocalWorkers,
+  output: Output,
+  display: LiveDisplay,
+): Promise<TrainResult> {
+  const { startCoordinator } = await import('../coordinator/coordinator.js');
+  // Warnings are said with --quiet too: a run that waits for room on the disk must not look as if it hung.
+  const warn = (line: string) => (output.modes.quiet ? output.warn(line) : display.print(line));
+  const log = embeddedLogger(output, 'coordinator', warn);
+  const coordinator = await startCoordinator({
+    listen: { host: '127.0.0.1', port: 0 },
+    metrics: run.metrics,
+    stateDir: run.stateDir,
+    isEphemeral: true,
+    tls: {},
+    log,
+    onFatal: endProcess,
+  });
+  try {
+    return await trainOn(coordinator, workers, run, output, display, log);
+  } finally {
+    await workers.stop();
+    await coordinator.shutdown();
+  }
 }
 
 /**
@@ -79,7 +104,8 @@ async function chooseComputation({ device: name, config, ...run }: EmbeddedRun):
 
 async function trainOn(
   coordinator: Coordinator,
-  run: EmbeddedRun & { cacheDir: string; computes: Computation },
+  workers: LocalWorkers,
+  run: EmbeddedRun & { computes: Computation },
   output: Output,
   display: LiveDisplay,
   log: Logger,
@@ -95,25 +121,11 @@ async function trainOn(
   });
   log.debug({ run: runId }, 'submitted');
   for (const line of computationLines(run.computes, run.workers, output.modes.verbose)) display.print(line);
-  const workers = startLocalWorkers({
-    coordinator: coordinator.address,
-    count: run.workers,
-    threads: run.threads,
-    device: run.computes.name,
-    isa: run.isa,
-    isGpuRequired: run.isGpuRequired,
-    cacheDir: run.cacheDir,
-    isVerbose: output.modes.verbose,
-    onLine: (name, line) => display.print(`${name}: ${readableLogLine(line)}`),
-  });
-  try {
-    return await interruptible(
-      (signal) => untilEnd(coordinator, runId, workers, run, { signal, display, width: output.width }),
-      () => display.print('stopping after a checkpoint; Ctrl-C once more ends at once'),
-    );
-  } finally {
-    await workers.stop();
-  }
+  workers.connect(coordinator.address);
+  return interruptible(
+    (signal) => untilEnd(coordinator, runId, workers, run, { signal, display, width: output.width }),
+    () => display.print('stopping after a checkpoint; Ctrl-C once more ends at once'),
+  );
 }
 
 async function untilEnd(

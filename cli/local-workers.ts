@@ -3,14 +3,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { formatAddress, type HostPort } from '../common/addresses.js';
+import type { HostPort } from '../common/addresses.js';
 import { SystemError } from '../common/errors.js';
 import { builtEntry } from '../common/package-root.js';
 import type { InstructionSet } from '../models/device.js';
 import { deviceArguments } from './device-flags.js';
+import { FROM_PARENT, tellAddress } from './parent-address.js';
 
 export interface LocalWorkersOptions {
-  coordinator: HostPort;
   count: number;
   /** Threads of each worker. */
   threads: number;
@@ -28,6 +28,8 @@ export interface LocalWorkers {
   /** Rejects when no worker is left and none may be started again; never resolves. */
   readonly failed: Promise<never>;
   readonly pids: () => number[];
+  /** Where they ask for work; until they are told they wait. */
+  connect(coordinator: HostPort): void;
   /** Asks all to leave, ends those that do not within the grace, and resolves when all are gone. */
   stop(graceMs?: number): Promise<void>;
 }
@@ -51,6 +53,7 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
 class WorkerPool implements LocalWorkers {
   readonly failed: Promise<never>;
   private readonly children = new Set<ChildProcess>();
+  private coordinator: HostPort | undefined;
   private restartsLeft = RESTARTS_MAX;
   private isStopping = false;
   private lastWords = '';
@@ -76,6 +79,11 @@ class WorkerPool implements LocalWorkers {
     return [...this.children].map((child) => child.pid).filter((pid) => pid !== undefined);
   }
 
+  connect(coordinator: HostPort): void {
+    this.coordinator = coordinator;
+    for (const child of this.children) tellAddress(child, coordinator);
+  }
+
   async stop(graceMs = GRACE_MS): Promise<void> {
     this.isStopping = true;
     const gone = [...this.children].map((child) => endChild(child, graceMs));
@@ -88,6 +96,7 @@ class WorkerPool implements LocalWorkers {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.children.add(child);
+    if (this.coordinator !== undefined) tellAddress(child, this.coordinator);
     createInterface({ input: child.stderr! }).on('line', (line) => {
       this.lastWords = line;
       this.options.onLine(name, line);
@@ -117,7 +126,7 @@ function workerArguments(name: string, options: LocalWorkersOptions): string[] {
   return [
     'worker',
     '--coordinator',
-    formatAddress(options.coordinator),
+    FROM_PARENT,
     '--name',
     name,
     '--threads',

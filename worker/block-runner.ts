@@ -16,11 +16,13 @@ import { csrSlice, otherSide, type Side } from '../models/csr.js';
 import type { BlockResult, ComputeDevice } from '../models/device.js';
 import { readsPrior } from '../models/ials/reads-prior.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
+import type { PrepareRun__Output } from '../proto/generated/stoa/training/v1/PrepareRun.js';
 import type { CoordinatorLink } from './coordinator-link.js';
+import type { DatasetSource } from './dataset-source.js';
 import { pushBlock } from './push-block.js';
 import { RowMemory } from './row-memory.js';
 import { openRunMirror, type RunMirror } from './run-mirror.js';
-import type { ShardCache } from './shard-cache.js';
+import type { ShardCache, ShardRows } from './shard-cache.js';
 import { StepRunner } from './steps/step-runner.js';
 
 export interface BlockRunnerOptions {
@@ -83,6 +85,24 @@ export class BlockRunner {
     });
   }
 
+  /** Reads what the first blocks of a run will need, while there are none. What fails is found out by those blocks. */
+  async prepare({ runId, userShards, itemShards }: PrepareRun__Output): Promise<void> {
+    const { shards, signal, log } = this.#o;
+    try {
+      const { source } = await this.#runOf(runId);
+      const wanted = [
+        ...userShards.map((shard) => ({ side: 'users' as const, shard })),
+        ...itemShards.map((shard) => ({ side: 'items' as const, shard })),
+      ];
+      for (const { side, shard } of wanted) {
+        if (signal.aborted || shards.isFull || this.#run?.runId !== runId) return;
+        await this.#shardOf(source, side, shard);
+      }
+    } catch (error) {
+      log.debug({ run: runId }, `could not prepare: ${messageOf(error)}`);
+    }
+  }
+
   /** Takes up a lease. Its outcome, good or bad, goes to the coordinator. */
   async take(lease: BlockLease__Output): Promise<void> {
     const scope = this.#scopeOf(lease);
@@ -126,10 +146,7 @@ export class BlockRunner {
     const side = sideOf(lease.side);
     const run = await this.#runOf(lease.runId);
     const rows = { rowStart, rowEnd };
-    const key = { fingerprint: run.source.fingerprint, side, shard: lease.shard };
-    // Whoever asks first loads for all: the end of this lease must not end it for the others.
-    const load = () => run.source.loadShard(side, lease.shard, this.#o.signal);
-    const shard = await this.#o.shards.get(key, load);
+    const shard = await this.#shardOf(run.source, side, lease.shard);
     signal.throwIfAborted();
     const fixed = await run.tables[otherSide(side)].fixedAt(fixedClock, signal);
     const length = (rowEnd - rowStart) * run.factors;
@@ -154,6 +171,14 @@ export class BlockRunner {
     if (prior !== undefined) this.#memory.give(prior);
     if (result.rows !== out) this.#memory.give(out);
     return () => this.#deliver(lease, run, side, result, signal);
+  }
+
+  /** Whoever asks first loads for all: the end of one lease must not end it for the others. */
+  #shardOf(source: DatasetSource, side: Side, shard: number): Promise<ShardRows> {
+    const { shards, signal } = this.#o;
+    return shards.get({ fingerprint: source.fingerprint, side, shard }, () =>
+      source.loadShard(side, shard, signal),
+    );
   }
 
   async #deliver(

@@ -13,6 +13,7 @@ import type { JournaledRun } from '../journal/entries.js';
 import { type FolderLock, lockFolder } from '../journal/folder-lock.js';
 import type { RunConfig } from '../plan/run-config.js';
 import { checkpointSettings } from './checkpoints.js';
+import { Preparation } from './preparation.js';
 import { reconcileRun } from './reconcile-run.js';
 import { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
@@ -58,6 +59,8 @@ export interface RunsOptions {
 }
 
 export class Runs {
+  /** Of the run that trains next. */
+  readonly preparation = new Preparation();
   readonly #o: RunsOptions;
   readonly #runs = new Map<string, Run>();
   readonly #line: Run[] = [];
@@ -286,6 +289,7 @@ export class Runs {
         clock,
         log: runLog,
         durability: this.#isOurs(run.folder) ? durability : withoutJournal(durability),
+        preparation: this.preparation,
         onReady,
         onPhase,
         onRead,
@@ -304,6 +308,7 @@ export class Runs {
         if (!isFenced) runLog.error({ err: failure }, 'the end of the run could not be written down');
       });
     } finally {
+      this.preparation.clear();
       this.#active = undefined;
       run.training = undefined;
       await this.#unlock(run);

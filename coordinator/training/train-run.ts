@@ -19,6 +19,7 @@ import { initializeItems } from './initial-factors.js';
 import { MetricsLog } from './metrics-log.js';
 import { openStepTraining } from './open-step-training.js';
 import { PhaseTraining } from './phase-training.js';
+import type { Preparation } from './preparation.js';
 import type { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
 import { requireSameSettings } from './same-settings.js';
@@ -44,6 +45,8 @@ export interface TrainingContext {
   onPhase: (side: string, seconds: number) => void;
   /** Told how many clocks behind each read of a run that pushes and pulls was. */
   onRead: (staleness: number) => void;
+  /** Of the run, until its first blocks are lent. */
+  preparation: Preparation;
   /** Told when blocks of the run can be asked for, before the first phase opens. */
   onReady: (ready: { run: Run; data: RunData; training: ActiveTraining }) => void;
 }
@@ -54,6 +57,7 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
   run.enterStage('planning');
   const { dataset, test, fold_in: foldIn } = run.record;
   const data = await openRunData({ dataset, test, foldIn }, run.config);
+  announce(run, data, context);
   const rowCounts = {
     users: await data.train.rowCounts('users'),
     items: await data.train.rowCounts('items'),
@@ -90,7 +94,7 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
       : await openStepTraining({ ...options, rowCounts, snapshot, data: data.train });
   run.training = training;
   context.onReady({ run, data, training });
-  await doPhases(run, training, host);
+  await doPhases(run, training, context);
   const finish = () => {
     durability.fence?.check();
     return finishRun({ run, data, training, rowCounts, roster: host.roster, clock });
@@ -147,12 +151,20 @@ async function whenThereIsRoom<T>(
   }
 }
 
-async function doPhases(run: Run, training: Training, host: ScheduleHost): Promise<void> {
+/** Where shards are kept depends on who is there; a run that pushes and pulls has each worker read what it draws. */
+function announce(run: Run, data: RunData, { host, preparation }: TrainingContext): void {
+  if (run.config.model !== 'ials') return;
+  const workers = host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, run.stopping.signal);
+  void preparation.announce({ run, data }, workers);
+}
+
+async function doPhases(run: Run, training: Training, { host, preparation }: TrainingContext): Promise<void> {
   const { signal } = run.stopping;
   if (training.phasesDone < training.phaseCount) {
     run.enterStage('waiting for workers');
     await host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, signal);
   }
+  preparation.clear();
   if (signal.aborted) throw run.stopped();
   run.enterStage('');
   const stop = () => host.stop();

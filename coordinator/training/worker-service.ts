@@ -4,12 +4,15 @@ import path from 'node:path';
 import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
 import { sideName } from '../../common/sides.js';
 import { STOA_VERSION } from '../../common/version.js';
+import type { Side } from '../../models/csr.js';
 import { factsOf } from '../../models/device-facts.js';
 import type { BlockLease } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { FetchDatasetFileRequest__Output } from '../../proto/generated/stoa/training/v1/FetchDatasetFileRequest.js';
 import type { FetchDatasetFileResponse } from '../../proto/generated/stoa/training/v1/FetchDatasetFileResponse.js';
 import type { GetRunSpecResponse } from '../../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import type { LeaseBlocksRequest__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
+import type { LeaseBlocksResponse } from '../../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
+import type { PrepareRun } from '../../proto/generated/stoa/training/v1/PrepareRun.js';
 import type { RegisterWorkerRequest__Output } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
 import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
 import type { StepSpec } from '../../proto/generated/stoa/training/v1/StepSpec.js';
@@ -17,12 +20,14 @@ import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { serverStream } from '../grpc-streams.js';
 import type { Exchanges } from '../parameters/exchanges.js';
-import { objectiveOf, solverOf } from '../plan/run-config.js';
+import { columnsOf, objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
+import { shardsAtHome } from '../schedule/homes.js';
 import { stepsOfClock } from '../schedule/sync/clock-steps.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
 import { activeRun } from './parameter-host.js';
+import type { UpcomingRun } from './preparation.js';
 import type { Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
 import { sendFile } from './send-file.js';
@@ -127,13 +132,29 @@ async function lease(
   runs: Runs,
   host: ScheduleHost,
   request: LeaseBlocksRequest__Output,
-): Promise<{ leases: BlockLease[] }> {
-  const { sessionId, requestId, count, waitDuration } = request;
+): Promise<LeaseBlocksResponse> {
+  const { sessionId, requestId, count, waitDuration, prepared } = request;
   requireRange('request_id', Buffer.byteLength(requestId), 1, 64, 'bytes');
   requireRange('count', count, 1, COUNT_MAX);
   const waitMs = waitDuration === null ? 0 : Number(waitDuration.seconds) * 1000 + waitDuration.nanos / 1e6;
-  const leases = await host.lease(sessionId, requestId, count, Math.max(0, waitMs));
-  return { leases: leases.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
+  const lent = host.lease(sessionId, requestId, count, Math.max(0, waitMs));
+  const answer = prepared === null ? await lent : await runs.preparation.orUpcoming(lent, prepared.runId);
+  if ('run' in answer) {
+    // The same request is asked again; that it is refused until then is told to that call.
+    lent.catch(() => {});
+    return { leases: [], prepare: prepareMessage(answer, sessionId, host) };
+  }
+  return { leases: answer.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
+}
+
+function prepareMessage(
+  { run, data }: UpcomingRun,
+  sessionId: string,
+  { schedule }: ScheduleHost,
+): PrepareRun {
+  const { shards } = data.train.manifest;
+  const homeShards = (side: Side) => shardsAtHome(schedule.sessions(), sessionId, side, shards[side].length);
+  return { runId: run.id, userShards: homeShards('users'), itemShards: homeShards('items') };
 }
 
 function toMessage(
@@ -167,14 +188,15 @@ function stepsOf(runs: Runs): { stepsPerEpoch: number; stepsPerClock: number } |
 }
 
 function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
-  const { run, data, training } = activeRun(runs, runId);
+  const { run, data } = runOf(runs, runId);
+  const training = runs.active?.training;
   const { train } = data;
   return {
     runId,
     ...(training instanceof StepTraining ? { steps: stepSpec(training) } : {}),
     objective: objectiveOf(run.config),
     solver: solverOf(run.config),
-    factors: training.plan.factors,
+    factors: columnsOf(run.config),
     wantsLoss: run.config['train.loss'],
     users: train.manifest.users,
     items: train.manifest.items,
@@ -182,6 +204,12 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
     datasetFingerprint: train.fingerprint,
     manifest: Buffer.from(train.manifestBytes),
   };
+}
+
+/** The run in progress, or the one that is about to begin. Errors of `activeRun`. */
+function runOf(runs: Runs, runId: string): UpcomingRun {
+  const { upcoming } = runs.preparation;
+  return upcoming?.run.id === runId ? upcoming : activeRun(runs, runId);
 }
 
 function stepSpec({ spec }: StepTraining): StepSpec {
@@ -192,7 +220,7 @@ function stepSpec({ spec }: StepTraining): StepSpec {
 
 /** The path of a file that the manifest names. @throws {NotFoundError} `STOA_NOT_FOUND_FILE`. */
 function datasetFile(runs: Runs, runId: string, file: string): string {
-  const { train } = activeRun(runs, runId).data;
+  const { train } = runOf(runs, runId).data;
   if (Object.hasOwn(train.manifest.files, file)) {
     requireFileName(file);
     return path.join(train.dir, file);

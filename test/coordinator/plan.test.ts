@@ -48,8 +48,8 @@ describe('blocks', () => {
           expect(block.rowEnd).toBeLessThanOrEqual(shard.rowEnd);
           expect(block.rowEnd).toBeGreaterThan(block.rowStart);
           const rows = block.rowEnd - block.rowStart;
-          expect(rows * factors * 4).toBeLessThanOrEqual(Math.max(4 * 1024 * 1024, factors * 4));
-          expect(rows).toBeLessThanOrEqual(16_384);
+          expect(rows * factors * 4).toBeLessThanOrEqual(Math.max(8 * 1024 * 1024, factors * 4));
+          expect(rows).toBeLessThanOrEqual(32_768);
           const counts = rowCounts.subarray(block.rowStart, block.rowEnd);
           expect(block.interactions).toBe(counts.reduce((sum, count) => sum + count, 0));
           const heaviest = Math.max(...counts.map((count) => rowWork(count, factors, CHOLESKY)));
