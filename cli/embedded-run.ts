@@ -14,7 +14,9 @@ import { needsOf } from './device-flags.js';
 import { endProcess } from './fatal-end.js';
 import { interruptible } from './interrupts.js';
 import { type LiveDisplay, openDisplay } from './live-display.js';
-import { type LocalWorkers, startLocalWorkers } from './local-workers.js';
+import { startLocalParameters } from './local-parameters.js';
+import type { LocalProcesses } from './local-processes.js';
+import { startLocalWorkers } from './local-workers.js';
 import { embeddedLogger, readableLogLine } from './logger.js';
 import type { Output } from './output.js';
 import { showRun } from './show-run.js';
@@ -30,6 +32,8 @@ export interface EmbeddedRun extends WorkerSettings {
   /** Folder of the run; it must not be there yet, unless the run is resumed. */
   runDir: string;
   resume?: boolean;
+  /** Processes that keep the tables; 0: this one does. */
+  parameters: number;
   /** Address of Prometheus metrics while it trains; absent: none. */
   metrics?: HostPort;
 }
@@ -51,6 +55,7 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
       metrics: run.metrics,
       stateDir: `${folder}/state`,
       isEphemeral: true,
+      parameters: run.parameters,
       tls: {},
       log,
       onFatal: endProcess,
@@ -95,6 +100,13 @@ async function trainOn(
   });
   log.debug({ run: runId }, 'submitted');
   for (const line of computationLines(run.computes, run.workers, output.modes.verbose)) display.print(line);
+  const onLine = (name: string, line: string) => display.print(`${name}: ${readableLogLine(line)}`);
+  const parameters = startLocalParameters({
+    coordinator: coordinator.address,
+    count: run.parameters,
+    isVerbose: output.modes.verbose,
+    onLine,
+  });
   const workers = startLocalWorkers({
     coordinator: coordinator.address,
     count: run.workers,
@@ -104,22 +116,23 @@ async function trainOn(
     isGpuRequired: run.isGpuRequired,
     cacheDir: run.cacheDir,
     isVerbose: output.modes.verbose,
-    onLine: (name, line) => display.print(`${name}: ${readableLogLine(line)}`),
+    onLine,
   });
   try {
     return await interruptible(
-      (signal) => untilEnd(coordinator, runId, workers, run, { signal, display, width: output.width }),
+      (signal) =>
+        untilEnd(coordinator, runId, { workers, parameters }, run, { signal, display, width: output.width }),
       () => display.print('stopping after a checkpoint; Ctrl-C once more ends at once'),
     );
   } finally {
-    await workers.stop();
+    await Promise.all([workers.stop(), parameters.stop()]);
   }
 }
 
 async function untilEnd(
   coordinator: Coordinator,
   runId: string,
-  workers: LocalWorkers,
+  { workers, parameters }: { workers: LocalProcesses; parameters: LocalProcesses },
   run: EmbeddedRun,
   watcher: { signal: AbortSignal; display: LiveDisplay; width: number },
 ): Promise<TrainResult> {
@@ -131,7 +144,7 @@ async function untilEnd(
   const shown = showRun(coordinator.watch(runId), watcher.display, watcher.width);
   const result = coordinator.result(runId);
   try {
-    const trained = await Promise.race([result, workers.failed]);
+    const trained = await Promise.race([result, workers.failed, parameters.failed]);
     await shown;
     return trained;
   } catch (error) {

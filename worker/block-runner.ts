@@ -166,9 +166,10 @@ export class BlockRunner {
     const { link, sessionId } = this.#o;
     const { leaseId, runId, block, rowStart, priorClock } = lease;
     const clock = priorClock + 1;
-    const { factors, exchange } = run;
+    const { factors, exchange, homes } = run;
+    const home = homes.of(side, rowStart);
     const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors, result, exchange };
-    const disposition = await retryDamaged(() => pushBlock(link, pushed, signal));
+    const disposition = await retryDamaged(() => pushBlock(link, home, pushed, signal));
     // Rows of a result that did not count may differ from those that did, on devices that are not bitwise equal.
     if (disposition !== 'DISPOSITION_ACCEPTED') return;
     await run.tables[side].keep(rowStart, result.rows, clock);

@@ -1,6 +1,7 @@
 // Handlers of stoa.training.v1.WorkerService.
 
 import path from 'node:path';
+import { formatAddress } from '../../common/addresses.js';
 import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
 import { sideName } from '../../common/sides.js';
 import { STOA_VERSION } from '../../common/version.js';
@@ -12,10 +13,12 @@ import type { GetRunSpecResponse } from '../../proto/generated/stoa/training/v1/
 import type { LeaseBlocksRequest__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
 import type { RegisterWorkerRequest__Output } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
 import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
+import type { RowHolder } from '../../proto/generated/stoa/training/v1/RowHolder.js';
 import type { StepSpec } from '../../proto/generated/stoa/training/v1/StepSpec.js';
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { serverStream } from '../grpc-streams.js';
+import { PlacedStore } from '../holders/placed-store.js';
 import type { Exchanges } from '../parameters/exchanges.js';
 import { objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
@@ -23,10 +26,12 @@ import { stepsOfClock } from '../schedule/sync/clock-steps.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
 import { activeRun } from './parameter-host.js';
+import { PhaseTraining } from './phase-training.js';
 import type { Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
 import { sendFile } from './send-file.js';
 import { StepTraining } from './step-training.js';
+import type { ActiveTraining } from './train-run.js';
 
 const THREADS_MAX = 1024;
 const COUNT_MAX = 1024;
@@ -172,6 +177,7 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
   return {
     runId,
     ...(training instanceof StepTraining ? { steps: stepSpec(training) } : {}),
+    holders: holdersOf(training),
     objective: objectiveOf(run.config),
     solver: solverOf(run.config),
     factors: training.plan.factors,
@@ -182,6 +188,17 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
     datasetFingerprint: train.fingerprint,
     manifest: Buffer.from(train.manifestBytes),
   };
+}
+
+/** Where the rows are; nobody: with this coordinator. */
+function holdersOf(training: ActiveTraining): RowHolder[] {
+  const isPlaced = training instanceof PhaseTraining && training.store instanceof PlacedStore;
+  if (!isPlaced) return [];
+  return training.store.placed.placement.map(({ holder, users, items }) => ({
+    address: formatAddress(holder.address),
+    users,
+    items,
+  }));
 }
 
 function stepSpec({ spec }: StepTraining): StepSpec {
