@@ -14,7 +14,9 @@ import { needsOf } from './device-flags.js';
 import { endProcess } from './fatal-end.js';
 import { interruptible } from './interrupts.js';
 import { type LiveDisplay, openDisplay } from './live-display.js';
-import { type LocalWorkers, startLocalWorkers } from './local-workers.js';
+import { startLocalParameters } from './local-parameters.js';
+import type { LocalProcesses } from './local-processes.js';
+import { startLocalWorkers } from './local-workers.js';
 import { embeddedLogger, readableLogLine } from './logger.js';
 import type { Output } from './output.js';
 import { showRun } from './show-run.js';
@@ -30,6 +32,8 @@ export interface EmbeddedRun extends WorkerSettings {
   /** Folder of the run; it must not be there yet, unless the run is resumed. */
   runDir: string;
   resume?: boolean;
+  /** Processes that keep the tables; 0: this one does. */
+  parameters: number;
   /** Address of Prometheus metrics while it trains; absent: none. */
   metrics?: HostPort;
 }
@@ -52,7 +56,7 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
       isGpuRequired: run.isGpuRequired,
       cacheDir: `${folder}/cache`,
       isVerbose: output.modes.verbose,
-      onLine: (name, line) => display.print(`${name}: ${readableLogLine(line)}`),
+      onLine: linesInto(display),
     });
     try {
       return await coordinate({ ...run, computes, stateDir: `${folder}/state` }, workers, output, display);
@@ -65,7 +69,7 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
 
 async function coordinate(
   run: EmbeddedRun & { computes: Computation; stateDir: string },
-  workers: LocalWorkers,
+  workers: LocalProcesses,
   output: Output,
   display: LiveDisplay,
 ): Promise<TrainResult> {
@@ -78,6 +82,7 @@ async function coordinate(
     metrics: run.metrics,
     stateDir: run.stateDir,
     isEphemeral: true,
+    parameters: run.parameters,
     tls: {},
     log,
     onFatal: endProcess,
@@ -85,9 +90,13 @@ async function coordinate(
   try {
     return await trainOn(coordinator, workers, run, output, display, log);
   } finally {
-    await workers.stop();
     await coordinator.shutdown();
   }
+}
+
+/** What a process says, under its name. */
+function linesInto(display: LiveDisplay) {
+  return (name: string, line: string) => display.print(`${name}: ${readableLogLine(line)}`);
 }
 
 /**
@@ -104,7 +113,7 @@ async function chooseComputation({ device: name, config, ...run }: EmbeddedRun):
 
 async function trainOn(
   coordinator: Coordinator,
-  workers: LocalWorkers,
+  workers: LocalProcesses,
   run: EmbeddedRun & { computes: Computation },
   output: Output,
   display: LiveDisplay,
@@ -122,16 +131,27 @@ async function trainOn(
   log.debug({ run: runId }, 'submitted');
   for (const line of computationLines(run.computes, run.workers, output.modes.verbose)) display.print(line);
   workers.connect(coordinator.address);
-  return interruptible(
-    (signal) => untilEnd(coordinator, runId, workers, run, { signal, display, width: output.width }),
-    () => display.print('stopping after a checkpoint; Ctrl-C once more ends at once'),
-  );
+  const parameters = startLocalParameters({
+    coordinator: coordinator.address,
+    count: run.parameters,
+    isVerbose: output.modes.verbose,
+    onLine: linesInto(display),
+  });
+  try {
+    return await interruptible(
+      (signal) =>
+        untilEnd(coordinator, runId, { workers, parameters }, run, { signal, display, width: output.width }),
+      () => display.print('stopping after a checkpoint; Ctrl-C once more ends at once'),
+    );
+  } finally {
+    await Promise.all([workers.stop(), parameters.stop()]);
+  }
 }
 
 async function untilEnd(
   coordinator: Coordinator,
   runId: string,
-  workers: LocalWorkers,
+  { workers, parameters }: { workers: LocalProcesses; parameters: LocalProcesses },
   run: EmbeddedRun,
   watcher: { signal: AbortSignal; display: LiveDisplay; width: number },
 ): Promise<TrainResult> {
@@ -143,7 +163,7 @@ async function untilEnd(
   const shown = showRun(coordinator.watch(runId), watcher.display, watcher.width);
   const result = coordinator.result(runId);
   try {
-    const trained = await Promise.race([result, workers.failed]);
+    const trained = await Promise.race([result, workers.failed, parameters.failed]);
     await shown;
     return trained;
   } catch (error) {

@@ -17,8 +17,8 @@ import type { BlockResult, ComputeDevice } from '../models/device.js';
 import { readsPrior } from '../models/ials/reads-prior.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
 import type { PrepareRun__Output } from '../proto/generated/stoa/training/v1/PrepareRun.js';
-import type { CoordinatorLink } from './coordinator-link.js';
-import type { DatasetSource } from './dataset-source.js';
+import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
+import { type DatasetSource, openSource } from './dataset-source.js';
 import { pushBlock } from './push-block.js';
 import { RowMemory } from './row-memory.js';
 import { openRunMirror, type RunMirror } from './run-mirror.js';
@@ -87,15 +87,17 @@ export class BlockRunner {
 
   /** Reads what the first blocks of a run will need, while there are none. What fails is found out by those blocks. */
   async prepare({ runId, userShards, itemShards }: PrepareRun__Output): Promise<void> {
-    const { shards, signal, log } = this.#o;
+    const { link, cacheDir, shards, signal, log } = this.#o;
     try {
-      const { source } = await this.#runOf(runId);
+      // Of the data alone: where the rows will be may not be decided yet.
+      const spec = await link.call(link.data, CONTROL.GetRunSpec, { runId }, { signal });
+      const source = await openSource(spec, link, cacheDir);
       const wanted = [
         ...userShards.map((shard) => ({ side: 'users' as const, shard })),
         ...itemShards.map((shard) => ({ side: 'items' as const, shard })),
       ];
       for (const { side, shard } of wanted) {
-        if (signal.aborted || shards.isFull || this.#run?.runId !== runId) return;
+        if (signal.aborted || shards.isFull) return;
         await this.#shardOf(source, side, shard);
       }
     } catch (error) {
@@ -191,9 +193,10 @@ export class BlockRunner {
     const { link, sessionId } = this.#o;
     const { leaseId, runId, block, rowStart, priorClock } = lease;
     const clock = priorClock + 1;
-    const { factors, exchange } = run;
+    const { factors, exchange, homes } = run;
+    const home = homes.of(side, rowStart);
     const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors, result, exchange };
-    const disposition = await retryDamaged(() => pushBlock(link, pushed, signal));
+    const disposition = await retryDamaged(() => pushBlock(link, home, pushed, signal));
     // Rows of a result that did not count may differ from those that did, on devices that are not bitwise equal.
     if (disposition !== 'DISPOSITION_ACCEPTED') return;
     await run.tables[side].keep(rowStart, result.rows, clock);

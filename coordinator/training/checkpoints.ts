@@ -9,13 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Clock } from '../../common/clock.js';
 import { assert, CorruptError, messageOf, StoaError } from '../../common/errors.js';
-import { sharedFloat32 } from '../../common/shared-memory.js';
 import type { Side } from '../../models/csr.js';
-import { packedGramLength } from '../../models/gram.js';
 import type { DiskGuard } from '../journal/disk-guard.js';
 import type { PhaseEnd } from '../journal/entries.js';
 import type { Fence } from '../leader/fence.js';
-import type { RunConfig } from '../plan/run-config.js';
+import { arraySource, type RowSource } from '../parameters/row-source.js';
 import type { Snapshot } from './checkpoint.js';
 import {
   type CheckpointManifest,
@@ -25,11 +23,14 @@ import {
   readManifest,
   type TableEntry,
   tableFiles,
-  tablePath,
   termOf,
   writeManifest,
 } from './checkpoint-manifest.js';
-import { readTable, writeTable } from './table-file.js';
+import { checkSnapshot, loadSnapshot } from './read-snapshot.js';
+import { writeTable } from './table-file.js';
+
+/** What a checkpoint is written from. */
+type StoredSnapshot = Snapshot<Float32Array | RowSource>;
 
 /**
  * Least time from one checkpoint to the next. A disk takes some 10 ms to confirm one, and ten times that when others
@@ -112,7 +113,7 @@ export class Checkpoints {
    * Begins the checkpoint of a phase, unless the last one was only just begun; else waits for that one: what is on disk
    * is at most one phase behind. Arguments as `begin`. Errors of the checkpoint before.
    */
-  async beginIfDue(take: () => Snapshot, before: () => Promise<void>): Promise<void> {
+  async beginIfDue(take: () => StoredSnapshot, before: () => Promise<void>): Promise<void> {
     if (this.hasFailed) await this.settle();
     if (!this.isDue) return;
     await this.settle();
@@ -120,7 +121,7 @@ export class Checkpoints {
   }
 
   /** Has a checkpoint of the phase on disk when it resolves; arguments as `begin`. Errors of the writing. */
-  async reach(nextPhase: number, take: () => Snapshot, before: () => Promise<void>): Promise<void> {
+  async reach(nextPhase: number, take: () => StoredSnapshot, before: () => Promise<void>): Promise<void> {
     await this.settle();
     if (nextPhase === 0 || this.#lastPhase === nextPhase) return;
     this.begin(take(), before);
@@ -131,7 +132,7 @@ export class Checkpoints {
    * Starts to write a checkpoint, which appears only after `before` has resolved. It waits for room on the disk. A
    * failure comes out of `settle`.
    */
-  begin(snapshot: Snapshot, before: () => Promise<void>): void {
+  begin(snapshot: StoredSnapshot, before: () => Promise<void>): void {
     assert(!this.isWriting, 'one checkpoint is written at a time');
     this.#begunMs = this.#o.clock.nowMs();
     let capture = () => {};
@@ -168,13 +169,25 @@ export class Checkpoints {
   }
 
   /**
-   * The newest checkpoint that is whole, or undefined when there is none at all.
+   * The newest checkpoint that is whole, its rows in memory, or undefined when there is none at all.
    *
    * @param acknowledged what the journal says of the run's phases, oldest first; absent: there is no journal. Others
    *   are taken only when none of these is whole.
    * @throws {CorruptError} there are checkpoints, and none is whole.
    */
-  async latest(acknowledged?: readonly PhaseEnd[]): Promise<Snapshot | undefined> {
+  latest(acknowledged?: readonly PhaseEnd[]): Promise<Snapshot | undefined> {
+    return this.#newest(acknowledged, loadSnapshot);
+  }
+
+  /** As `latest`, but the rows stay on the disk: all of them have been checked, and are again when they are read. */
+  find(acknowledged?: readonly PhaseEnd[]): Promise<Snapshot<RowSource> | undefined> {
+    return this.#newest(acknowledged, checkSnapshot);
+  }
+
+  async #newest<Rows>(
+    acknowledged: readonly PhaseEnd[] | undefined,
+    read: (dir: string, manifest: CheckpointManifest) => Promise<Snapshot<Rows>>,
+  ): Promise<Snapshot<Rows> | undefined> {
     const { log } = this.#o;
     let damage: CorruptError | undefined;
     const found = await this.#names();
@@ -186,7 +199,7 @@ export class Checkpoints {
         );
       }
       try {
-        const snapshot = await this.#read(candidate.name, candidate.sha256);
+        const snapshot = await this.#read(candidate.name, candidate.sha256, read);
         await this.#rememberOthers(found, candidate.name);
         return snapshot;
       } catch (error) {
@@ -202,32 +215,18 @@ export class Checkpoints {
     });
   }
 
-  async #read(name: string, sha256: string | undefined): Promise<Snapshot> {
+  async #read<Rows>(
+    name: string,
+    sha256: string | undefined,
+    read: (dir: string, manifest: CheckpointManifest) => Promise<Snapshot<Rows>>,
+  ): Promise<Snapshot<Rows>> {
     const { dir } = this.#o;
     const manifest = await readManifest(path.join(dir, name), sha256);
-    const { factors } = manifest;
-    const load = async (side: Side) => {
-      const rows = sharedFloat32(manifest[side].rows * factors);
-      const hasGram = manifest[side].bytes > rows.byteLength;
-      const gram = new Float64Array(hasGram ? packedGramLength(factors) : 0);
-      await readTable(tablePath(dir, manifest[side]), manifest[side], rows, gram);
-      return { rows, sums: hasGram ? { gram, penalty: manifest[side].penalty } : undefined };
-    };
-    const users = await load('users');
-    const items = await load('items');
+    const snapshot = await read(dir, manifest);
     for (const side of SIDES) this.#tables[side] = manifest[side];
     this.#whole.set(name, tableFiles(manifest));
     this.#lastPhase = manifest.next_phase;
-    return {
-      runId: manifest.run_id,
-      plan: manifest.plan,
-      config: manifest.config as RunConfig,
-      nextPhase: manifest.next_phase,
-      factors,
-      clocks: { users: manifest.users.clock, items: manifest.items.clock },
-      tables: { users: users.rows, items: items.rows },
-      sums: { users: users.sums, items: items.sums },
-    };
+    return snapshot;
   }
 
   /** Those before the one that is taken are kept as far as they are to be kept. */
@@ -239,7 +238,7 @@ export class Checkpoints {
   }
 
   async #writeWhenThereIsRoom(
-    snapshot: Snapshot,
+    snapshot: StoredSnapshot,
     before: () => Promise<void>,
     captured: () => void,
   ): Promise<void> {
@@ -276,7 +275,7 @@ export class Checkpoints {
   }
 
   async #write(
-    snapshot: Snapshot,
+    snapshot: StoredSnapshot,
     written: Partial<Record<Side, TableEntry>>,
     { before, captured }: { before: () => Promise<void>; captured: () => void },
   ): Promise<void> {
@@ -313,7 +312,7 @@ export class Checkpoints {
    * Writes a side's table unless it is there already. One of an earlier term is written again: its leader, should it
    * not be dead but frozen, might yet remove what it believes to be its own.
    */
-  async #writeSide(side: Side, snapshot: Snapshot): Promise<TableEntry> {
+  async #writeSide(side: Side, snapshot: StoredSnapshot): Promise<TableEntry> {
     const { dir, fence } = this.#o;
     const clock = snapshot.clocks[side];
     const sums = snapshot.sums[side];
@@ -321,8 +320,10 @@ export class Checkpoints {
     if (before?.clock === clock && termOf(before.file) === fence.term) return before;
     const file = `${side}-${String(clock).padStart(6, '0')}.${fence.term}.table`;
     const rows = snapshot.tables[side];
-    const facts = await writeTable(path.join(dir, file), rows, sums?.gram ?? NO_GRAM);
-    return { file, clock, rows: rows.length / snapshot.factors, ...facts, penalty: sums?.penalty };
+    const source = rows instanceof Float32Array ? arraySource(rows, snapshot.factors) : rows;
+    const facts = await writeTable(path.join(dir, file), source, sums?.gram ?? NO_GRAM);
+    const count = rows.byteLength / 4 / snapshot.factors;
+    return { file, clock, rows: count, ...facts, penalty: sums?.penalty };
   }
 
   /**

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../../common/clock.js';
 import { FencedError, messageOf, NotFoundError, StateError, StoaError } from '../../common/errors.js';
 import { openDataset } from '../../datasets/dataset.js';
+import type { HolderPool } from '../holders/holder-pool.js';
 import { DiskGuard } from '../journal/disk-guard.js';
 import type { Durability } from '../journal/durability.js';
 import type { JournaledRun } from '../journal/entries.js';
@@ -48,6 +49,7 @@ export interface RunsOptions {
   clock: Clock;
   log: Logger;
   durability: Durability;
+  holders: HolderPool;
   /** Runs of clients live here, each in a folder of its id. */
   runsDir: string;
   /** Told of every phase that has ended. */
@@ -274,7 +276,7 @@ export class Runs {
   }
 
   async #train(run: Run): Promise<void> {
-    const { host, clock, log, onPhase, onRead, durability } = this.#o;
+    const { host, clock, log, onPhase, onRead, durability, holders } = this.#o;
     const runLog = log.child({ run: run.id });
     const onReady = (active: ActiveRun) => {
       this.#active = active;
@@ -288,6 +290,7 @@ export class Runs {
         host,
         clock,
         log: runLog,
+        holders,
         durability: this.#isOurs(run.folder) ? durability : withoutJournal(durability),
         preparation: this.preparation,
         onReady,

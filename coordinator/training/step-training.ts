@@ -122,12 +122,15 @@ export class StepTraining implements Training, RunListener {
   }
 
   /** Ready for scoring: the inner product of two rows of `mf` is the rating, its mean included. */
-  table(side: Side): Float32Array {
+  async table(side: Side): Promise<Float32Array> {
     const { store, settings } = this.#o;
     if (side === 'items' || settings.model === 'bpr') return store.kept(side);
     this.#scoringUsers ??= withMean(store.kept('users'), store.columns, settings.mean);
     return this.#scoringUsers;
   }
+
+  /** Its rows are in this process. */
+  async retreat(): Promise<void> {}
 
   /** @throws {SystemError} `STOA_RUN_FAILED`; errors of the checkpoints and of the validation. */
   async run(): Promise<'completed' | 'stopped'> {

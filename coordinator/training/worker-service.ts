@@ -1,6 +1,7 @@
 // Handlers of stoa.training.v1.WorkerService.
 
 import path from 'node:path';
+import { formatAddress } from '../../common/addresses.js';
 import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
 import { sideName } from '../../common/sides.js';
 import { STOA_VERSION } from '../../common/version.js';
@@ -15,10 +16,12 @@ import type { LeaseBlocksResponse } from '../../proto/generated/stoa/training/v1
 import type { PrepareRun } from '../../proto/generated/stoa/training/v1/PrepareRun.js';
 import type { RegisterWorkerRequest__Output } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
 import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
+import type { RowHolder } from '../../proto/generated/stoa/training/v1/RowHolder.js';
 import type { StepSpec } from '../../proto/generated/stoa/training/v1/StepSpec.js';
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { serverStream } from '../grpc-streams.js';
+import { PlacedStore } from '../holders/placed-store.js';
 import type { Exchanges } from '../parameters/exchanges.js';
 import { columnsOf, objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
@@ -27,11 +30,13 @@ import { stepsOfClock } from '../schedule/sync/clock-steps.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
 import { activeRun } from './parameter-host.js';
+import { PhaseTraining } from './phase-training.js';
 import type { UpcomingRun } from './preparation.js';
 import type { Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
 import { sendFile } from './send-file.js';
 import { StepTraining } from './step-training.js';
+import type { ActiveTraining } from './train-run.js';
 
 const THREADS_MAX = 1024;
 const COUNT_MAX = 1024;
@@ -194,6 +199,7 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
   return {
     runId,
     ...(training instanceof StepTraining ? { steps: stepSpec(training) } : {}),
+    holders: holdersOf(training),
     objective: objectiveOf(run.config),
     solver: solverOf(run.config),
     factors: columnsOf(run.config),
@@ -210,6 +216,17 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
 function runOf(runs: Runs, runId: string): UpcomingRun {
   const { upcoming } = runs.preparation;
   return upcoming?.run.id === runId ? upcoming : activeRun(runs, runId);
+}
+
+/** Where the rows are; nobody: with this coordinator. */
+function holdersOf(training: ActiveTraining | undefined): RowHolder[] {
+  const isPlaced = training instanceof PhaseTraining && training.store instanceof PlacedStore;
+  if (!isPlaced) return [];
+  return training.store.placed.placement.map(({ holder, users, items }) => ({
+    address: formatAddress(holder.address),
+    users,
+    items,
+  }));
 }
 
 function stepSpec({ spec }: StepTraining): StepSpec {
