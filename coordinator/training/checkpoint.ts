@@ -17,6 +17,8 @@ export interface Snapshot {
   tables: Record<Side, Float32Array>;
   /** None of models that have none. */
   sums: Partial<Record<Side, TableSums>>;
+  /** The tables that the run is to end with unless a later epoch is better, where these are not they. */
+  best?: { nextPhase: number; clocks: Record<Side, number>; tables: Readonly<Record<Side, Float32Array>> };
 }
 
 export function snapshotOf(

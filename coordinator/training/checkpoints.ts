@@ -9,13 +9,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Clock } from '../../common/clock.js';
 import { assert, CorruptError, messageOf, StoaError } from '../../common/errors.js';
-import { sharedFloat32 } from '../../common/shared-memory.js';
 import type { Side } from '../../models/csr.js';
-import { packedGramLength } from '../../models/gram.js';
 import type { DiskGuard } from '../journal/disk-guard.js';
 import type { PhaseEnd } from '../journal/entries.js';
 import type { Fence } from '../leader/fence.js';
-import type { RunConfig } from '../plan/run-config.js';
 import type { Snapshot } from './checkpoint.js';
 import {
   type CheckpointManifest,
@@ -25,11 +22,11 @@ import {
   readManifest,
   type TableEntry,
   tableFiles,
-  tablePath,
   termOf,
   writeManifest,
 } from './checkpoint-manifest.js';
-import { readTable, writeTable } from './table-file.js';
+import { readCheckpoint } from './read-checkpoint.js';
+import { writeTable } from './table-file.js';
 
 /**
  * Least time from one checkpoint to the next. A disk takes some 10 ms to confirm one, and ten times that when others
@@ -43,10 +40,19 @@ const RETRY_MS = 500;
 /** The manifest, the line of metrics and the journal's pages, generously. */
 const SMALL_BYTES = 2 << 20;
 
-const SIDES = ['users', 'items'] as const;
-
 /** Of models that push and pull. */
 const NO_GRAM = new Float64Array(0);
+
+interface TableToWrite extends Pick<Snapshot, 'clocks' | 'sums' | 'factors'> {
+  side: Side;
+  tables: Readonly<Record<Side, Float32Array>>;
+}
+
+/** What was written of a checkpoint. */
+interface Written {
+  last?: Record<Side, TableEntry>;
+  best?: Record<Side, TableEntry>;
+}
 
 export interface CheckpointsOptions {
   dir: string;
@@ -75,8 +81,8 @@ export class Checkpoints {
   #tookMs = 0;
   #hasFailed = false;
   #isWaiting = false;
-  /** What is on disk of each side's newest table. */
-  readonly #tables: Partial<Record<Side, TableEntry>> = {};
+  /** The tables of the newest checkpoint, of each side: its own, and those that it keeps of the best phase. */
+  #tables: Record<Side, readonly TableEntry[]> = { users: [], items: [] };
   /** Table files of the checkpoints that are whole, by name. */
   readonly #whole = new Map<string, string[]>();
 
@@ -203,30 +209,17 @@ export class Checkpoints {
   }
 
   async #read(name: string, sha256: string | undefined): Promise<Snapshot> {
-    const { dir } = this.#o;
-    const manifest = await readManifest(path.join(dir, name), sha256);
-    const { factors } = manifest;
-    const load = async (side: Side) => {
-      const rows = sharedFloat32(manifest[side].rows * factors);
-      const hasGram = manifest[side].bytes > rows.byteLength;
-      const gram = new Float64Array(hasGram ? packedGramLength(factors) : 0);
-      await readTable(tablePath(dir, manifest[side]), manifest[side], rows, gram);
-      return { rows, sums: hasGram ? { gram, penalty: manifest[side].penalty } : undefined };
-    };
-    const users = await load('users');
-    const items = await load('items');
-    for (const side of SIDES) this.#tables[side] = manifest[side];
+    const { manifest, snapshot } = await readCheckpoint(this.#o.dir, name, sha256);
+    this.#remember(manifest);
     this.#whole.set(name, tableFiles(manifest));
     this.#lastPhase = manifest.next_phase;
-    return {
-      runId: manifest.run_id,
-      plan: manifest.plan,
-      config: manifest.config as RunConfig,
-      nextPhase: manifest.next_phase,
-      factors,
-      clocks: { users: manifest.users.clock, items: manifest.items.clock },
-      tables: { users: users.rows, items: items.rows },
-      sums: { users: users.sums, items: items.sums },
+    return snapshot;
+  }
+
+  #remember({ users, items, best }: CheckpointManifest): void {
+    this.#tables = {
+      users: best === undefined ? [users] : [users, best.users],
+      items: best === undefined ? [items] : [items, best.items],
     };
   }
 
@@ -245,8 +238,12 @@ export class Checkpoints {
   ): Promise<void> {
     const { guard, signal, clock, log, onWaiting, onFatal } = this.#o;
     // Once its rows may change again, a table that was written must not be written anew.
-    const written: Partial<Record<Side, TableEntry>> = {};
-    const bytes = SIDES.reduce((sum, side) => sum + snapshot.tables[side].byteLength, SMALL_BYTES);
+    const written: Written = {};
+    const tables = [snapshot.tables, ...(snapshot.best === undefined ? [] : [snapshot.best.tables])];
+    const bytes = tables.reduce(
+      (sum, { users, items }) => sum + users.byteLength + items.byteLength,
+      SMALL_BYTES,
+    );
     let hasWaited = false;
     const wait = (sentence: string) => {
       if (!hasWaited) log.warn(sentence);
@@ -277,15 +274,20 @@ export class Checkpoints {
 
   async #write(
     snapshot: Snapshot,
-    written: Partial<Record<Side, TableEntry>>,
+    written: Written,
     { before, captured }: { before: () => Promise<void>; captured: () => void },
   ): Promise<void> {
     const { dir, fence, acknowledge } = this.#o;
     fence.check();
     await mkdir(dir, { recursive: true });
-    for (const side of SIDES) written[side] ??= await this.#writeSide(side, snapshot);
+    const { clocks, tables, sums, factors, best } = snapshot;
+    const writeAll = async (from: Omit<TableToWrite, 'side'>) => ({
+      users: await this.#writeSide({ ...from, side: 'users' }),
+      items: await this.#writeSide({ ...from, side: 'items' }),
+    });
+    written.last ??= await writeAll({ clocks, tables, sums, factors });
+    if (best !== undefined) written.best ??= await writeAll({ ...best, sums: {}, factors });
     captured();
-    const { users, items } = written as Record<Side, TableEntry>;
     await before();
     fence.check();
     const manifest: CheckpointManifest = {
@@ -295,14 +297,13 @@ export class Checkpoints {
       plan: snapshot.plan,
       config: snapshot.config,
       next_phase: snapshot.nextPhase,
-      factors: snapshot.factors,
-      users,
-      items,
+      factors,
+      ...written.last,
+      best: best && { next_phase: best.nextPhase, ...written.best! },
     };
     const name = checkpointName(snapshot.nextPhase, fence.term);
     const sha256 = await writeManifest(path.join(dir, name), manifest);
-    this.#tables.users = users;
-    this.#tables.items = items;
+    this.#remember(manifest);
     this.#whole.set(name, tableFiles(manifest));
     await acknowledge({ next_phase: snapshot.nextPhase, checkpoint: name, sha256 });
     fence.check();
@@ -313,16 +314,15 @@ export class Checkpoints {
    * Writes a side's table unless it is there already. One of an earlier term is written again: its leader, should it
    * not be dead but frozen, might yet remove what it believes to be its own.
    */
-  async #writeSide(side: Side, snapshot: Snapshot): Promise<TableEntry> {
+  async #writeSide({ side, clocks, tables, sums, factors }: TableToWrite): Promise<TableEntry> {
     const { dir, fence } = this.#o;
-    const clock = snapshot.clocks[side];
-    const sums = snapshot.sums[side];
-    const before = this.#tables[side];
-    if (before?.clock === clock && termOf(before.file) === fence.term) return before;
+    const clock = clocks[side];
+    const before = this.#tables[side].find((entry) => entry.clock === clock);
+    if (before !== undefined && termOf(before.file) === fence.term) return before;
     const file = `${side}-${String(clock).padStart(6, '0')}.${fence.term}.table`;
-    const rows = snapshot.tables[side];
-    const facts = await writeTable(path.join(dir, file), rows, sums?.gram ?? NO_GRAM);
-    return { file, clock, rows: rows.length / snapshot.factors, ...facts, penalty: sums?.penalty };
+    const rows = tables[side];
+    const facts = await writeTable(path.join(dir, file), rows, sums[side]?.gram ?? NO_GRAM);
+    return { file, clock, rows: rows.length / factors, ...facts, penalty: sums[side]?.penalty };
   }
 
   /**

@@ -18,7 +18,7 @@ export interface Training {
   readonly devices: DeviceFacts[];
   /** Most workers that were there at once. */
   readonly workersMost: number;
-  /** A table after the last complete phase: f32 [rows, plan.factors]. */
+  /** A table of the model that a run which has ended has: f32 [rows, plan.factors]. */
   table(side: Side): Float32Array;
   /** Does the phases. Resolves when all are complete or the run was stopped, with a checkpoint on disk. */
   run(): Promise<'completed' | 'stopped'>;
