@@ -9,6 +9,7 @@ import type { TrainResult } from '../coordinator/training/train-result.js';
 import { deviceFacts } from '../models/device-facts.js';
 import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunStatus.js';
 import { chooseDevice } from '../worker/devices/device-registry.js';
+import { openStepDevice } from '../worker/steps/step-device.js';
 import { type Computation, computationLines } from './computation-lines.js';
 import { needsOf } from './device-flags.js';
 import { endProcess } from './fatal-end.js';
@@ -107,8 +108,13 @@ async function chooseComputation({ device: name, config, ...run }: EmbeddedRun):
   const { threads, isa, isGpuRequired } = run;
   const needs = needsOf(config);
   const { device, ...choice } = await chooseDevice(name, { threads, isa, isGpuRequired, needs });
+  const { info } = device;
+  const steps = needs.solver === 'sgd' ? await openStepDevice(device, threads) : undefined;
+  await steps?.dispose();
   await device.dispose();
-  return { ...choice, facts: deviceFacts(device.info) };
+  if (steps === undefined || steps.info === info) return { ...choice, facts: deviceFacts(info) };
+  const reason = `${choice.name} has no kernels for steps of stochastic gradient descent`;
+  return { ...choice, facts: deviceFacts(steps.info), reason };
 }
 
 async function trainOn(

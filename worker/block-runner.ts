@@ -23,11 +23,13 @@ import { pushBlock } from './push-block.js';
 import { RowMemory } from './row-memory.js';
 import { openRunMirror, type RunMirror } from './run-mirror.js';
 import type { ShardCache, ShardRows } from './shard-cache.js';
+import type { StepDevice } from './steps/step-device.js';
 import { StepRunner } from './steps/step-runner.js';
 
 export interface BlockRunnerOptions {
   link: CoordinatorLink;
   device: ComputeDevice;
+  steps: StepDevice;
   shards: ShardCache;
   cacheDir: string;
   log: Logger;
@@ -53,6 +55,11 @@ class Superseded extends Error {}
 export class BlockRunner {
   readonly #o: BlockRunnerOptions;
   readonly #solving: Slots;
+  readonly #stepping: Slots;
+  /** How many blocks it is worth having at work at once: of rows that are solved, and of steps, each in one thread. */
+  readonly #inFlightOf: { readonly solving: number; readonly stepping: number };
+  /** Of the run whose lease came last. */
+  #inFlight: number;
   /** Leases whose blocks wait or are computed, and those whose results are on their way. */
   readonly #leases = { unsolved: 0, delivering: 0 };
   readonly #memory = new RowMemory();
@@ -63,8 +70,13 @@ export class BlockRunner {
 
   constructor(options: BlockRunnerOptions) {
     this.#o = options;
-    this.#solving = new Slots(options.device.capabilities.blocksInFlight);
-    this.#steps = new StepRunner({ ...options, threads: options.device.info.threads });
+    const solving = options.device.capabilities.blocksInFlight;
+    // One more than threads: while it is pulled or pushed, a block computes nothing.
+    this.#inFlightOf = { solving, stepping: Math.max(solving, options.steps.info.threads + 1) };
+    this.#inFlight = solving;
+    this.#solving = new Slots(solving);
+    this.#stepping = new Slots(this.#inFlightOf.stepping);
+    this.#steps = new StepRunner(options);
   }
 
   /**
@@ -72,10 +84,9 @@ export class BlockRunner {
    * are solved, so that one request brings several, and while as many are still on their way to the coordinator.
    */
   get room(): number {
-    const { blocksInFlight } = this.#o.device.capabilities;
-    const room = 2 * blocksInFlight - this.#leases.unsolved;
-    const isBehind = this.#leases.delivering > 2 * blocksInFlight;
-    return room >= Math.ceil(blocksInFlight / 2) && !isBehind ? room : 0;
+    const room = 2 * this.#inFlight - this.#leases.unsolved;
+    const isBehind = this.#leases.delivering > 2 * this.#inFlight;
+    return room >= Math.ceil(this.#inFlight / 2) && !isBehind ? room : 0;
   }
 
   /** Resolves when there may be more room. */
@@ -108,11 +119,12 @@ export class BlockRunner {
   /** Takes up a lease. Its outcome, good or bad, goes to the coordinator. */
   async take(lease: BlockLease__Output): Promise<void> {
     const scope = this.#scopeOf(lease);
+    this.#inFlight = lease.stepEnd === 0 ? this.#inFlightOf.solving : this.#inFlightOf.stepping;
     const signal = AbortSignal.any([scope.abort.signal, this.#o.signal]);
     try {
       const deliver = await this.#counted('unsolved', async () => {
         if (lease.stepEnd === 0) return this.#solve(lease, signal);
-        await this.#solving.hold(() => this.#steps.solve(lease, signal));
+        await this.#stepping.hold(() => this.#steps.solve(lease, signal));
         return undefined;
       });
       if (deliver !== undefined) await this.#counted('delivering', deliver);

@@ -41,6 +41,7 @@ export async function openStepTraining(options: Options): Promise<StepTraining> 
   }
   store.items.setClock(phaseStart * clocksPerEpoch(steps.stepsPerEpoch, steps.stepsPerClock));
   store.keep();
+  if (config['train.early_stopping'] > 0 && snapshot !== undefined) store.keepBest(snapshot.best?.tables);
   return new StepTraining({ ...options, settings, itemCounts: rowCounts.items, store });
 }
 

@@ -13,7 +13,7 @@ import type { Durability } from '../journal/durability.js';
 import type { JournaledRun } from '../journal/entries.js';
 import { type FolderLock, lockFolder } from '../journal/folder-lock.js';
 import type { RunConfig } from '../plan/run-config.js';
-import { checkpointSettings } from './checkpoints.js';
+import { checkpointSettings } from './checkpoint-folder.js';
 import { Preparation } from './preparation.js';
 import { reconcileRun } from './reconcile-run.js';
 import { Run } from './run.js';

@@ -10,7 +10,7 @@ import type { Side } from '../../models/csr.js';
 import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
 import { NegativeSampler } from '../../models/sgd/negative-sampler.js';
 import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
-import { shouldStop, splitRows, validationLoss } from '../../models/sgd/validation.js';
+import { bestEpoch, shouldStop, splitRows, validationLoss } from '../../models/sgd/validation.js';
 import type { Delivery } from '../parameters/delivery.js';
 import type { StepDelivery } from '../parameters/step-delivery.js';
 import { StepExchange, type StepReply } from '../parameters/step-exchange.js';
@@ -121,11 +121,18 @@ export class StepTraining implements Training, RunListener {
     return this.#workersMost;
   }
 
-  /** Ready for scoring: the inner product of two rows of `mf` is the rating, its mean included. */
+  /** The epoch whose tables the model has, from 1: the best one where losses are validated, else the last one. */
+  get epochKept(): number {
+    const losses = this.#validations();
+    return losses.length > 0 ? 1 + bestEpoch(losses) : this.#phasesDone;
+  }
+
+  /** Of the model of a run that has ended, for scoring: the product of two rows of `mf` is the rating with its mean. */
   async table(side: Side): Promise<Float32Array> {
     const { store, settings } = this.#o;
-    if (side === 'items' || settings.model === 'bpr') return store.kept(side);
-    this.#scoringUsers ??= withMean(store.kept('users'), store.columns, settings.mean);
+    const tables = store.best ?? { users: store.kept('users'), items: store.kept('items') };
+    if (side === 'items' || settings.model === 'bpr') return tables[side];
+    this.#scoringUsers ??= withMean(tables.users, store.columns, settings.mean);
     return this.#scoringUsers;
   }
 
@@ -196,7 +203,8 @@ export class StepTraining implements Training, RunListener {
     this.#losses.push({ at: clock * clocks.blocks + index, loss, samples });
     record.reads!.push([index, clock, -1]);
     this.#sessions.add(lease.sessionId);
-    const facts = host.roster.get(lease.sessionId)?.facts;
+    const worker = host.roster.get(lease.sessionId);
+    const facts = worker?.stepFacts ?? worker?.facts;
     if (facts !== undefined) record.devices = distinctDevices([...(record.devices ?? []), facts]);
     this.#countWorkers();
     const endMs = this.#now();
@@ -219,6 +227,7 @@ export class StepTraining implements Training, RunListener {
       if (this.#validationShare > 0) record.validation = await this.#validate();
       metrics.append(phase.index, record);
       this.#phasesDone = phase.index + 1;
+      if (record.validation !== undefined && this.epochKept === this.#phasesDone) store.keepBest();
       onPhase(phase.side, (record.endMs - record.startMs) / 1000);
       this.#hasStoppedEarly = this.#isEnough();
       if (this.#hasStoppedEarly) this.#o.host.stop();
@@ -315,9 +324,12 @@ export class StepTraining implements Training, RunListener {
   }
 
   #isEnough(): boolean {
-    const { config, metrics } = this.#o;
-    const losses = metrics.records.map(({ validation }) => validation).filter((loss) => loss !== undefined);
-    return shouldStop(losses, config['train.early_stopping']);
+    return shouldStop(this.#validations(), this.#o.config['train.early_stopping']);
+  }
+
+  /** After each epoch. */
+  #validations(): number[] {
+    return this.#o.metrics.records.map(({ validation }) => validation).filter((loss) => loss !== undefined);
   }
 
   async #beginCheckpointIfDue(phase: Phase): Promise<void> {
@@ -343,16 +355,24 @@ export class StepTraining implements Training, RunListener {
   #snapshot(): Snapshot {
     const { store, runId, planFingerprint, config } = this.#o;
     const mode = parseSyncMode(config['train.sync']);
-    const clock = this.#phasesDone * clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
+    const clocksAfter = (epochs: number) => {
+      const clock = epochs * clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
+      return { users: clock, items: clock };
+    };
+    const { epochKept } = this;
+    const isBest = store.best === undefined || epochKept === this.#phasesDone;
     return {
       runId,
       plan: planFingerprint,
       config,
       nextPhase: this.#phasesDone,
       factors: store.columns,
-      clocks: { users: clock, items: clock },
+      clocks: clocksAfter(this.#phasesDone),
       tables: { users: store.kept('users'), items: store.kept('items') },
       sums: {},
+      best: isBest
+        ? undefined
+        : { nextPhase: epochKept, clocks: clocksAfter(epochKept), tables: store.best! },
     };
   }
 

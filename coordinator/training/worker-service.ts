@@ -6,7 +6,7 @@ import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
 import { sideName } from '../../common/sides.js';
 import { STOA_VERSION } from '../../common/version.js';
 import type { Side } from '../../models/csr.js';
-import { factsOf } from '../../models/device-facts.js';
+import { type DeviceFacts, factsOf } from '../../models/device-facts.js';
 import type { BlockLease } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { FetchDatasetFileRequest__Output } from '../../proto/generated/stoa/training/v1/FetchDatasetFileRequest.js';
 import type { FetchDatasetFileResponse } from '../../proto/generated/stoa/training/v1/FetchDatasetFileResponse.js';
@@ -17,6 +17,7 @@ import type { PrepareRun } from '../../proto/generated/stoa/training/v1/PrepareR
 import type { RegisterWorkerRequest__Output } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
 import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
 import type { RowHolder } from '../../proto/generated/stoa/training/v1/RowHolder.js';
+import type { StepDevice__Output } from '../../proto/generated/stoa/training/v1/StepDevice.js';
 import type { StepSpec } from '../../proto/generated/stoa/training/v1/StepSpec.js';
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
@@ -79,8 +80,8 @@ function register(
   exchanges: Exchanges,
   request: RegisterWorkerRequest__Output,
 ): RegisterWorkerResponse {
-  const { name, threads, device, deviceDetail, deviceFacts, solvers, gathers, factorsMax, version } = request;
-  const { reproducibilityKey, gflops } = request;
+  const { name, threads, solvers, gathers, factorsMax, version } = request;
+  const { reproducibilityKey, gflops, stepDevice } = request;
   if (host.isDraining) {
     throw new StateError(
       'STOA_DRAINING',
@@ -89,21 +90,8 @@ function register(
   }
   requireRange('name', Buffer.byteLength(name), 1, 128, 'bytes');
   requireRange('threads', threads, 1, THREADS_MAX);
-  requireRange('device', Buffer.byteLength(device), 1, 64, 'bytes');
-  requireRange('device_detail', Buffer.byteLength(deviceDetail), 0, 1024, 'bytes');
   requireRange('solvers', solvers.length, 1, 16, 'entries');
   requireRange('gathers', gathers.length, 0, 16, 'entries');
-  requireRange('device_facts', Object.keys(deviceFacts).length, 0, 32, 'entries');
-  for (const [key, value] of Object.entries(deviceFacts)) {
-    requireRange(
-      'device_facts',
-      Math.max(Buffer.byteLength(key), Buffer.byteLength(value)),
-      0,
-      512,
-      'bytes each',
-    );
-  }
-  requireRange('reproducibility_key', Buffer.byteLength(reproducibilityKey), 0, 2048, 'bytes');
   if (!(gflops >= 0 && Number.isFinite(gflops))) {
     throw new UsageError('STOA_USAGE', `gflops must be 0 or more, it is ${gflops}`, {
       fields: { field: 'gflops' },
@@ -115,15 +103,11 @@ function register(
       `worker ${name} has version ${version}, this coordinator has ${STOA_VERSION}; run the same major version on both`,
     );
   }
-  const facts = factsOf({
-    device,
-    name: deviceDetail === '' ? device : deviceDetail,
-    software: deviceFacts['software'] === 'true',
-    threads,
-    facts: deviceFacts,
-  });
-  const told = { name, threads, solvers, gathers, factorsMax, reproducibilityKey, gflops };
-  const sessionId = host.register({ ...told, facts });
+  const facts = checkedFacts(request, threads);
+  const stepFacts = stepDevice === null ? undefined : checkedFacts(stepDevice, threads);
+  const stepKey = stepDevice?.reproducibilityKey;
+  const told = { name, threads, solvers, gathers, factorsMax, reproducibilityKey, stepKey, gflops };
+  const sessionId = host.register({ ...told, facts, stepFacts });
   return {
     sessionId,
     term: host.term,
@@ -131,6 +115,23 @@ function register(
     sessionTimeout: toDuration(host.timing.sessionTimeoutMs),
     usesExchange: exchanges.open(sessionId, request.exchange),
   };
+}
+
+/** What a worker says of a device, within bounds. */
+function checkedFacts(
+  { device, deviceDetail, deviceFacts, reproducibilityKey }: StepDevice__Output,
+  threads: number,
+): DeviceFacts {
+  requireRange('device', Buffer.byteLength(device), 1, 64, 'bytes');
+  requireRange('device_detail', Buffer.byteLength(deviceDetail), 0, 1024, 'bytes');
+  requireRange('device_facts', Object.keys(deviceFacts).length, 0, 32, 'entries');
+  for (const [key, value] of Object.entries(deviceFacts)) {
+    const longest = Math.max(Buffer.byteLength(key), Buffer.byteLength(value));
+    requireRange('device_facts', longest, 0, 512, 'bytes each');
+  }
+  requireRange('reproducibility_key', Buffer.byteLength(reproducibilityKey), 0, 2048, 'bytes');
+  const name = deviceDetail === '' ? device : deviceDetail;
+  return factsOf({ device, name, software: deviceFacts['software'] === 'true', threads, facts: deviceFacts });
 }
 
 async function lease(
