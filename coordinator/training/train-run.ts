@@ -14,7 +14,6 @@ import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { phasesPerEpoch } from '../plan/run-config.js';
 import { restoreStore, type Snapshot } from './checkpoint.js';
 import { Checkpoints, nextCheckpointTerm } from './checkpoints.js';
-import { finishRun } from './finish-run.js';
 import { initializeItems } from './initial-factors.js';
 import { MetricsLog } from './metrics-log.js';
 import { openStepTraining } from './open-step-training.js';
@@ -91,8 +90,10 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
   run.training = training;
   context.onReady({ run, data, training });
   await doPhases(run, training, host);
-  const finish = () => {
+  const finish = async () => {
     durability.fence?.check();
+    // Evaluation and reports are not loaded by a coordinator that starts again: a run waits for that.
+    const { finishRun } = await import('./finish-run.js');
     return finishRun({ run, data, training, rowCounts, roster: host.roster, clock });
   };
   return whenThereIsRoom(run, context, 4 * plan.factors * (plan.users + plan.items), finish);
