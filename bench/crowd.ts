@@ -9,6 +9,7 @@
 
 import { spawn } from 'node:child_process';
 import { once, setMaxListeners } from 'node:events';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -19,13 +20,16 @@ import { parseArgs } from 'node:util';
 import type { HostPort } from '../common/addresses.js';
 import { builtEntry } from '../common/package-root.js';
 import { createRandom } from '../common/random.js';
+import { importInteractions } from '../datasets/import/import-interactions.js';
+import { synthesize } from '../datasets/synthesize/synthesize.js';
 import type { LoopSeen, WatchRequest } from './crowd/coordinator-process.js';
 import { beCrowdWorker, type CrowdCounts } from './crowd/crowd-worker.js';
-import { benchData } from './support/bench-data.js';
+import { benchFolder } from './support/bench-folder.js';
 import { machineLine } from './support/machine-line.js';
 import { markdownTable } from './support/markdown-table.js';
 
-/** So much work a row that the users make some 700 blocks: some workers always wait for one. */
+/** So much work a row that the users make hundreds of blocks, and few items, whose Gram a run begins with. */
+const DATA = { users: 60_000, items: 600, interactions: 1_500_000, seed: 1 };
 const SETTINGS = { 'ials.factors': 1024, 'ials.solver': 'cholesky', 'train.epochs': 1000 };
 /** A fleet is started over some seconds, not in one instant. */
 const JOINS_PER_SECOND = 200;
@@ -42,7 +46,7 @@ const { values } = parseArgs({
   },
 });
 const workers = Number(values.workers);
-const { train: dataset } = await benchData({ small: true });
+const dataset = await crowdData();
 const folder = await mkdtemp(path.join(os.tmpdir(), 'stoa-crowd-'));
 const argument = JSON.stringify({ dataset, folder, settings: SETTINGS } satisfies WatchRequest);
 const entry = fileURLToPath(builtEntry('bench/crowd/coordinator-process.js'));
@@ -147,4 +151,16 @@ function print(rows: readonly Row[], { failures, lastFailure }: CrowdCounts): vo
     );
   if (failures > 0) console.error(`wrong: ${failures} calls failed, the last by ${lastFailure}`);
   if (late.length > 0 || failures > 0) process.exitCode = 1;
+}
+
+/** Made once. */
+async function crowdData(): Promise<string> {
+  const folder = path.join(benchFolder, 'data', 'crowd');
+  const out = path.join(folder, 'whole');
+  if (existsSync(out)) return out;
+  const made = path.join(folder, 'interactions.parquet');
+  await synthesize({ ...DATA, out: made });
+  await importInteractions({ files: [made], out, synthetic: true });
+  rmSync(made);
+  return out;
 }

@@ -1,8 +1,11 @@
 import type { Side } from '../../models/csr.js';
-import { placeShard } from '../plan/placement.js';
+import { logHashOf, placeShard } from '../plan/placement.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
 import type { Pace } from './pace.js';
 import type { Session } from './sessions.js';
+
+/** Hashes that are remembered, some 20 MB: those of 1000 workers and 250 shards. */
+const HASHES_MAX = 250_000;
 
 /**
  * Where blocks are best solved: at the session that solved them last, which has their rows and their shard; else
@@ -12,6 +15,9 @@ export class Homes {
   readonly #lastSolvedBy: Record<Side, (string | undefined)[]> = { users: [], items: [] };
   #sessions = new Map<string, Session>();
   #ofShard = new Map<string, string>();
+  /** By shard, then by worker: all shards are placed again whenever a worker comes or goes. */
+  readonly #hashes = new Map<string, Map<string, number>>();
+  #hashCount = 0;
 
   solved(block: PlanBlock, sessionId: string): void {
     this.#lastSolvedBy[block.side][block.index] = sessionId;
@@ -35,9 +41,32 @@ export class Homes {
         weight: pace.rateOf(info),
         sessionId: info.sessionId,
       }));
-      home = placeShard(block.side, block.shard, candidates)?.sessionId ?? '';
+      const logHash = this.#remembered(shard);
+      home = placeShard(block.side, block.shard, candidates, logHash)?.sessionId ?? '';
       this.#ofShard.set(shard, home);
     }
     return home;
+  }
+
+  #remembered(shard: string): typeof logHashOf {
+    if (this.#hashCount > HASHES_MAX) {
+      this.#hashes.clear();
+      this.#hashCount = 0;
+    }
+    let known = this.#hashes.get(shard);
+    if (known === undefined) {
+      known = new Map();
+      this.#hashes.set(shard, known);
+    }
+    const ofShard = known;
+    return (side, index, key) => {
+      let hash = ofShard.get(key);
+      if (hash === undefined) {
+        hash = logHashOf(side, index, key);
+        ofShard.set(key, hash);
+        this.#hashCount++;
+      }
+      return hash;
+    };
   }
 }
