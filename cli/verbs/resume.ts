@@ -1,9 +1,11 @@
+import { parseAddress } from '../../common/addresses.js';
 import { answerRun } from '../train-summary.js';
 import { toCommand } from '../verb.js';
 import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js';
 
 interface Options extends WorkerFlags {
   data?: string;
+  metrics?: string;
 }
 
 export const command = toCommand<Options>({
@@ -18,13 +20,15 @@ export const command = toCommand<Options>({
       .argument('<run>', 'folder of the run')
       .option('--data <dataset>', 'where its data are now, if not where they were; as with "stoa train"');
     addWorkerFlags(command);
+    command.option('--metrics <host:port>', 'Prometheus metrics there while it trains: /metrics');
   },
   run: async ({ args, options, output }) => {
     const { RunFolder } = await import('../../coordinator/training/run-folder.js');
     const { runEmbedded } = await import('../embedded-run.js');
     const runDir = String(args[0]);
+    const metrics = options.metrics === undefined ? undefined : parseAddress(options.metrics, '--metrics');
     const { record, config } = await new RunFolder(runDir).read();
-    const run = { ...(await dataOf(record, options.data)), config, runDir, resume: true };
+    const run = { ...(await dataOf(record, options.data)), config, runDir, resume: true, metrics };
     answerRun(await runEmbedded({ ...run, ...workersOf(options) }, output), runDir, output);
   },
 });

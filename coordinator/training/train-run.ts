@@ -79,6 +79,7 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
     clock,
     phaseStart,
     activeMs: () => run.activeMs,
+    isPaused: run.record.is_paused ?? false,
     notify: () => run.notify(),
     onPhase: context.onPhase,
     onRead: context.onRead,
