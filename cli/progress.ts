@@ -3,7 +3,7 @@
 import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunStatus.js';
 import type { WorkerStatus__Output } from '../proto/generated/stoa/training/v1/WorkerStatus.js';
 import type { Frame } from './live-display.js';
-import { count, duration } from './quantities.js';
+import { bytes, count, duration } from './quantities.js';
 import { cut } from './text-table.js';
 
 /** Workers with a bar of their own; the rest is counted in one line, so that the display fits a screen. */
@@ -16,7 +16,7 @@ const NAME_CELLS_MAX = 16;
 export function runFrame(status: RunStatus__Output, width: number, earlier?: RunStatus__Output): Frame {
   const headline = headlineOf(status);
   return {
-    lines: [cut(headline.drawn, width), ...workerLines(status, width)],
+    lines: [headline.drawn, ...trafficLines(status), ...workerLines(status)].map((line) => cut(line, width)),
     line: headline.logged,
     isMilestone: earlier === undefined || isNews(status, earlier),
   };
@@ -54,8 +54,18 @@ function stateInWords(status: RunStatus__Output): string {
   return status.state.replace('RUN_STATE_', '').toLowerCase();
 }
 
+/** What has travelled, and what did not come in time. */
+function trafficLines({ rowBytes, leasesLate, leasesRepeated }: RunStatus__Output): string[] {
+  const parts = [
+    rowBytes > 0 ? `${bytes(rowBytes)} of rows moved` : '',
+    leasesLate > 0 ? `${count(leasesLate)} leases late` : '',
+    leasesRepeated > 0 ? `${count(leasesRepeated)} blocks lent twice` : '',
+  ].filter((part) => part !== '');
+  return parts.length === 0 ? [] : [`  ${parts.join(', ')}`];
+}
+
 /** Bars share one scale: full is an even share of the phase, or the most that any worker has. */
-function workerLines(status: RunStatus__Output, width: number): string[] {
+function workerLines(status: RunStatus__Output): string[] {
   const { workers } = status;
   if (workers.length === 0) return [];
   const evenShare = status.blocksTotal / workers.length;
@@ -63,7 +73,7 @@ function workerLines(status: RunStatus__Output, width: number): string[] {
   const nameCells = Math.min(NAME_CELLS_MAX, Math.max(...workers.map((worker) => worker.name.length)));
   const lines = workers
     .slice(0, WORKERS_SHOWN_MAX)
-    .map((worker) => cut(`  ${workerLine(worker, scale, nameCells)}`, width));
+    .map((worker) => `  ${workerLine(worker, scale, nameCells)}`);
   const hidden = workers.length - WORKERS_SHOWN_MAX;
   if (hidden > 0) lines.push(`  and ${hidden} more workers`);
   return lines;
@@ -72,7 +82,10 @@ function workerLines(status: RunStatus__Output, width: number): string[] {
 function workerLine(worker: WorkerStatus__Output, scale: number, nameCells: number): string {
   const name = cut(worker.name, nameCells).padEnd(nameCells);
   const drawn = bar(worker.blocksDone / scale, worker.blocksLeased / scale);
-  const words = worker.isAlive ? `${worker.blocksDone} blocks, ${worker.blocksLeased} at work` : 'gone';
+  const rate = worker.flopsPerSecond > 0 ? `, ${(worker.flopsPerSecond / 1e9).toPrecision(2)} GFLOP/s` : '';
+  const words = worker.isAlive
+    ? `${worker.blocksDone} blocks, ${worker.blocksLeased} at work${rate}`
+    : 'gone';
   return `${name} ${drawn} ${words}`;
 }
 

@@ -140,7 +140,10 @@ export async function startLeading(options: LeadingOptions): Promise<Leading> {
     if (isOpen) await state?.close();
     isOpen = false;
   };
-  const moved = metrics.rowsMoved.bind(metrics);
+  const moved: TrainingMetrics['rowsMoved'] = (direction, way, bytes) => {
+    metrics.rowsMoved(direction, way, bytes);
+    host.moved(bytes);
+  };
   const models = { registry, serve: serving.swap.bind(serving) };
   const handlers: Handlers = {
     [TRAINING]: { ...trainingService({ runs, host, datasets, models, runsDir, log }) },

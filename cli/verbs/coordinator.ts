@@ -18,8 +18,11 @@ interface Options extends TlsFlags, ParametersFlag {
   leaderTtl: number;
 }
 
-/** Another coordinator takes over within this time and about a second; an etcd that stalls for longer costs one. */
-const LEADER_TTL_SECONDS = 3;
+/**
+ * Another coordinator takes over within this time and about a second and a half; an etcd that stalls for longer than
+ * it costs one. Etcd grants no less than 2 s.
+ */
+const LEADER_TTL_SECONDS = 2;
 
 function standInsOf({ etcd, cluster, advertise, leaderTtl }: Options): StandIns | undefined {
   if (etcd === undefined) return undefined;
@@ -68,7 +71,7 @@ export const command = toCommand<Options>({
       .option(
         '--leader-ttl <seconds>',
         'with --etcd: a leader that was silent for so long has lost its place',
-        wholeNumber('--leader-ttl', 3, 600),
+        wholeNumber('--leader-ttl', 2, 600),
         LEADER_TTL_SECONDS,
       );
   },

@@ -1,3 +1,4 @@
+import { parseAddress } from '../../common/addresses.js';
 import { addParametersFlag, LOCAL_PARAMETERS, type ParametersFlag } from '../parameters-flag.js';
 import { answerRun } from '../train-summary.js';
 import { toCommand } from '../verb.js';
@@ -5,6 +6,7 @@ import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js'
 
 interface Options extends WorkerFlags, ParametersFlag {
   data?: string;
+  metrics?: string;
 }
 
 export const command = toCommand<Options>({
@@ -20,13 +22,15 @@ export const command = toCommand<Options>({
       .option('--data <dataset>', 'where its data are now, if not where they were; as with "stoa train"');
     addWorkerFlags(command);
     addParametersFlag(command, LOCAL_PARAMETERS);
+    command.option('--metrics <host:port>', 'Prometheus metrics there while it trains: /metrics');
   },
   run: async ({ args, options, output }) => {
     const { RunFolder } = await import('../../coordinator/training/run-folder.js');
     const { runEmbedded } = await import('../embedded-run.js');
     const runDir = String(args[0]);
+    const metrics = options.metrics === undefined ? undefined : parseAddress(options.metrics, '--metrics');
     const { record, config } = await new RunFolder(runDir).read();
-    const run = { ...(await dataOf(record, options.data)), config, runDir, resume: true };
+    const run = { ...(await dataOf(record, options.data)), config, runDir, resume: true, metrics };
     const { parameters = 0 } = options;
     answerRun(await runEmbedded({ ...run, ...workersOf(options), parameters }, output), runDir, output);
   },

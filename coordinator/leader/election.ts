@@ -12,8 +12,11 @@ import { messageOf } from '../../common/errors.js';
 import type { EtcdGateway } from './etcd-gateway.js';
 import { LeaderTerm } from './leader-term.js';
 
-/** How often a coordinator that stands by looks whether there is a leader: watches of old servers lose events. */
-const LOOK_MS = 250;
+/**
+ * How often a coordinator that stands by looks whether there is a leader: watches of old servers lose events. A look is
+ * one small request.
+ */
+const LOOK_MS = 100;
 
 export interface ElectionOptions {
   etcd: EtcdGateway;

@@ -5,6 +5,8 @@ import { messageOf, SystemError, UsageError } from '../../common/errors.js';
 
 /** A call that takes longer is as good as none: leases last seconds. */
 const CALL_MS = 1000;
+/** A renewal writes nothing to etcd's disk; a member that takes longer leaves time to ask another one. */
+const RENEWAL_MS = 400;
 
 export interface EtcdKey {
   readonly value: string;
@@ -35,7 +37,11 @@ export class EtcdGateway {
 
   /** @returns false when the lease is over. */
   async keepAlive(lease: string): Promise<boolean> {
-    const { result } = await this.#post<{ result?: { TTL?: string } }>('lease/keepalive', { ID: lease });
+    const { result } = await this.#post<{ result?: { TTL?: string } }>(
+      'lease/keepalive',
+      { ID: lease },
+      RENEWAL_MS,
+    );
     return Number(result?.TTL ?? 0) > 0;
   }
 
@@ -78,7 +84,7 @@ export class EtcdGateway {
   }
 
   /** Asks the member that answered last, then the others. @throws {SystemError} `STOA_UNREACHABLE`: none answers. */
-  async #post<T>(path: string, body: object): Promise<T> {
+  async #post<T>(path: string, body: object, timeoutMs = CALL_MS): Promise<T> {
     let failure: unknown;
     for (let turn = 0; turn < this.#urls.length; turn++) {
       const url = this.#urls[this.#at % this.#urls.length]!;
@@ -86,7 +92,7 @@ export class EtcdGateway {
         const response = await fetch(`${url}/v3/${path}`, {
           method: 'POST',
           body: JSON.stringify(body),
-          signal: AbortSignal.timeout(CALL_MS),
+          signal: AbortSignal.timeout(timeoutMs),
         });
         const text = await response.text();
         if (response.ok) return JSON.parse(text) as T;

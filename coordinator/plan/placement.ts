@@ -20,17 +20,23 @@ export function placeShard<W extends PlacedWorker>(
   side: Side,
   shard: number,
   workers: Iterable<W>,
+  logHash = logHashOf,
 ): W | undefined {
   let best: W | undefined;
   let bestScore = -1;
   for (const worker of workers) {
-    const score = -worker.weight / Math.log(unitHash(`${side}/${shard}/${worker.key}`));
+    const score = -worker.weight / logHash(side, shard, worker.key);
     if (score > bestScore || (score === bestScore && best !== undefined && worker.key < best.key)) {
       best = worker;
       bestScore = score;
     }
   }
   return best;
+}
+
+/** ln(h) of a worker and a shard: a function of nothing else, which whoever places again and again may remember. */
+export function logHashOf(side: Side, shard: number, key: string): number {
+  return Math.log(unitHash(`${side}/${shard}/${key}`));
 }
 
 /** A number in (0, 1) made of 52 hashed bits: two 32-bit FNV-1a hashes, each mixed as in MurmurHash3. */

@@ -17,7 +17,6 @@ import type { Csr } from '../../models/csr.js';
 import type { DeviceFacts } from '../../models/device-facts.js';
 import { columnsOf, type RunConfig } from '../plan/run-config.js';
 import { countItems, readHistory, writeHistory } from './history-file.js';
-import { readItemsParquet, readUsersParquet, writeItemsParquet, writeUsersParquet } from './id-tables.js';
 import { layoutOf } from './model-layout.js';
 import {
   MODEL_FILES,
@@ -103,6 +102,7 @@ export async function writeModel(dir: string, contents: ModelContents): Promise<
       { format: 'stoa-model', version: contents.version },
     );
     const historyFacts = await writeHistory(file('history'), history);
+    const { writeItemsParquet, writeUsersParquet } = await idTables();
     await writeUsersParquet(file('users'), userIds);
     await writeItemsParquet(file('items'), items, countItems(history));
     const manifest: ModelManifest = {
@@ -160,6 +160,7 @@ export async function openModel(dir: string): Promise<LoadedModel> {
   const history = await readHistory(file('history'), expected('history'), { users, items, interactions });
   requireChecksum(file('users'), await sha256File(file('users')), expected('users').sha256);
   requireChecksum(file('items'), await sha256File(file('items')), expected('items').sha256);
+  const { readItemsParquet, readUsersParquet } = await idTables();
   const userIds = await readUsersParquet(file('users'));
   const { items: itemsTable, counts } = await readItemsParquet(file('items'));
   if (userIds.length !== users) throw disagrees(file('users'), `${userIds.length} rows for ${users} users`);
@@ -237,4 +238,9 @@ async function requireSize(file: string, bytes: number): Promise<void> {
 
 async function factsOf(file: string): Promise<FileFacts> {
   return { bytes: (await stat(file)).size, sha256: await sha256File(file) };
+}
+
+/** DuckDB takes a tenth of a second to load; a coordinator without a promoted model starts without it. */
+function idTables() {
+  return import('./id-tables.js');
 }

@@ -48,6 +48,8 @@ export interface RunTask {
   readonly auditShare?: number;
   readonly factors: number;
   readonly blocks: { readonly users: readonly PlanBlock[]; readonly items: readonly PlanBlock[] };
+  /** Begins paused: nothing is lent until `resume`. @default false */
+  readonly isPaused?: boolean;
   /** First phase to do: 0, or where a checkpoint left off. */
   readonly phaseStart: number;
   /** One past the last phase. */

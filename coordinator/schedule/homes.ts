@@ -1,21 +1,18 @@
 import type { Side } from '../../models/csr.js';
-import { placeShard } from '../plan/placement.js';
+import { logHashOf, placeShard } from '../plan/placement.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
 import { Pace } from './pace.js';
 import type { Session } from './sessions.js';
 
-/** Shards of a side whose blocks a session gets first when a run begins with these sessions. */
-export function shardsAtHome(
-  sessions: Iterable<Session>,
-  sessionId: string,
-  side: Side,
-  shards: number,
-): number[] {
+/** Hashes that are remembered, some 20 MB: those of 1000 workers and 250 shards. */
+const HASHES_MAX = 250_000;
+
+/** The session of each shard whose blocks it gets first when a run begins with these sessions; '' without any. */
+export function shardHomes(sessions: Iterable<Session>, side: Side, shards: number): string[] {
   const pace = new Pace();
   const candidates = [...sessions].map((session) => candidateOf(session, pace));
-  return Array.from({ length: shards }, (_, shard) => shard).filter(
-    (shard) => placeShard(side, shard, candidates)?.sessionId === sessionId,
-  );
+  const homeOf = (shard: number) => placeShard(side, shard, candidates)?.sessionId ?? '';
+  return Array.from({ length: shards }, (_, shard) => homeOf(shard));
 }
 
 function candidateOf({ key, info }: Session, pace: Pace) {
@@ -30,6 +27,9 @@ export class Homes {
   readonly #lastSolvedBy: Record<Side, (string | undefined)[]> = { users: [], items: [] };
   #sessions = new Map<string, Session>();
   #ofShard = new Map<string, string>();
+  /** By shard, then by worker: all shards are placed again whenever a worker comes or goes. */
+  readonly #hashes = new Map<string, Map<string, number>>();
+  #hashCount = 0;
 
   solved(block: PlanBlock, sessionId: string): void {
     this.#lastSolvedBy[block.side][block.index] = sessionId;
@@ -49,9 +49,32 @@ export class Homes {
     let home = this.#ofShard.get(shard);
     if (home === undefined) {
       const candidates = [...this.#sessions.values()].map((session) => candidateOf(session, pace));
-      home = placeShard(block.side, block.shard, candidates)?.sessionId ?? '';
+      const logHash = this.#remembered(shard);
+      home = placeShard(block.side, block.shard, candidates, logHash)?.sessionId ?? '';
       this.#ofShard.set(shard, home);
     }
     return home;
+  }
+
+  #remembered(shard: string): typeof logHashOf {
+    if (this.#hashCount > HASHES_MAX) {
+      this.#hashes.clear();
+      this.#hashCount = 0;
+    }
+    let known = this.#hashes.get(shard);
+    if (known === undefined) {
+      known = new Map();
+      this.#hashes.set(shard, known);
+    }
+    const ofShard = known;
+    return (side, index, key) => {
+      let hash = ofShard.get(key);
+      if (hash === undefined) {
+        hash = logHashOf(side, index, key);
+        ofShard.set(key, hash);
+        this.#hashCount++;
+      }
+      return hash;
+    };
   }
 }

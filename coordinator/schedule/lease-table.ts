@@ -57,6 +57,13 @@ export class LeaseTable {
     return this.#byId.values();
   }
 
+  /** The one that was granted first of those that will do. */
+  oldest(willDo: (lease: Lease) => boolean): Lease | undefined {
+    // Ids ascend, and so do the times of the grants.
+    for (const lease of this.#byId.values()) if (willDo(lease)) return lease;
+    return undefined;
+  }
+
   ofBlock(block: number): readonly Lease[] {
     return this.#byBlock.get(block) ?? [];
   }

@@ -27,6 +27,8 @@ export class Pace {
   readonly #msPerWork = new Map<string, number>();
   readonly #throughput = new Map<string, Throughput>();
   #slowest: number | undefined;
+  /** What those that were measured do of what they say; undefined when that changed since it was last asked for. */
+  #toNominal: number | undefined;
 
   observe(lease: Lease, info: SessionInfo, nowMs: number): void {
     this.#observeThroughput(lease, info, nowMs);
@@ -44,6 +46,7 @@ export class Pace {
     // Idle time is not the session's: between two results it was busy at most since the later one was lent.
     const busyMs = Math.max(MS_MIN, nowMs - Math.max(grantedMs, before?.lastMs ?? 0));
     const keep = 1 - NEWEST;
+    this.#toNominal = undefined;
     this.#throughput.set(sessionId, {
       nominal: nominalRate(info),
       work: keep * (before?.work ?? 0) + costOf(block),
@@ -53,6 +56,7 @@ export class Pace {
   }
 
   forget(sessionId: string): void {
+    this.#toNominal = undefined;
     this.#throughput.delete(sessionId);
     if (!this.#msPerWork.delete(sessionId)) return;
     this.#slowest = this.#msPerWork.size === 0 ? undefined : Math.max(...this.#msPerWork.values());
@@ -64,6 +68,12 @@ export class Pace {
     return msPerWork === undefined ? undefined : msPerWork * costOf(block);
   }
 
+  /** Flops a second of late, or 0 where nothing was measured. */
+  flopsPerSecond(sessionId: string): number {
+    const own = this.#throughput.get(sessionId);
+    return own === undefined ? 0 : (1000 * own.work) / own.ms;
+  }
+
   /**
    * Work a millisecond: measured on blocks of this run; before that what the worker says of its device, else by its
    * threads, in proportion to what those that were measured turned out to do.
@@ -71,13 +81,18 @@ export class Pace {
   rateOf(info: SessionInfo): number {
     const own = this.#throughput.get(info.sessionId);
     if (own !== undefined) return own.work / own.ms;
+    this.#toNominal ??= this.#ratioToNominal();
+    return nominalRate(info) * this.#toNominal;
+  }
+
+  #ratioToNominal(): number {
     let measured = 0;
     let nominal = 0;
     for (const other of this.#throughput.values()) {
       measured += other.work / other.ms;
       nominal += other.nominal;
     }
-    return nominalRate(info) * (nominal > 0 ? measured / nominal : 1);
+    return nominal > 0 ? measured / nominal : 1;
   }
 }
 

@@ -27,7 +27,7 @@ export class RunProgress {
   state: 'open' | 'committing' = 'open';
   /** The run is to end when the phase that is being committed is. */
   isStopping = false;
-  #isPaused = false;
+  #isPaused: boolean;
   readonly #timing: ScheduleTiming;
   readonly #leases: LeaseTable;
   readonly #pending = new PendingBlocks();
@@ -49,6 +49,7 @@ export class RunProgress {
   constructor(task: RunTask, timing: ScheduleTiming, nextLeaseId: number, nowMs: number) {
     assert(task.phaseStart < task.phaseEnd, 'a run has at least one phase to do');
     this.task = task;
+    this.#isPaused = task.isPaused ?? false;
     this.#timing = timing;
     this.#leases = new LeaseTable(task.runId, nextLeaseId);
     this.#quarantine = new Quarantine(timing.quarantineFailures);
@@ -105,6 +106,11 @@ export class RunProgress {
     if (inability !== undefined) return inability;
     const reason = this.#quarantine.markOf(session.key)?.reason;
     return `worker ${name} gets no blocks of run ${this.task.runId}: ${reason}; see its log, and start it under another name once it is mended`;
+  }
+
+  /** What a session got done of late, flops a second; 0 before its first block. */
+  flopsPerSecond(sessionId: string): number {
+    return this.#pace.flopsPerSecond(sessionId);
   }
 
   get isPaused(): boolean {
@@ -351,10 +357,10 @@ export class RunProgress {
   #mayTry(block: PlanBlock, sessionId: string): boolean {
     const hasFailed = (session: string) => this.#progress.hasFailedAt(block.index, session);
     const wasHeard = (session: string) => this.#audit.hasHeard(block.index, this.#keyOf(session));
+    const isHeard = this.#audit.of(block.index).length > 0 && wasHeard(sessionId);
+    if (!isHeard && !hasFailed(sessionId)) return true;
     const suitable = [...this.#suitable];
-    if (this.#audit.of(block.index).length > 0 && wasHeard(sessionId)) return suitable.every(wasHeard);
-    if (!hasFailed(sessionId)) return true;
-    return suitable.every((other) => hasFailed(other) || wasHeard(other));
+    return suitable.every(isHeard ? wasHeard : (other) => hasFailed(other) || wasHeard(other));
   }
 
   #grant(block: PlanBlock, sessionId: string, nowMs: number, isBackup: boolean): Lease {
@@ -372,12 +378,12 @@ export class RunProgress {
 
   /** The block that was lent longest ago, once, to another session, if it is late. */
   #lateBlock(sessionId: string, nowMs: number): PlanBlock | undefined {
-    let oldest: Lease | undefined;
-    for (const lease of this.#leases.all()) {
-      if (lease.sessionId === sessionId || this.#leases.ofBlock(lease.block.index).length > 1) continue;
-      if (!this.#mayTry(lease.block, sessionId)) continue;
-      if (oldest === undefined || lease.grantedMs < oldest.grantedMs) oldest = lease;
-    }
+    const oldest = this.#leases.oldest(
+      ({ sessionId: holder, block }) =>
+        holder !== sessionId &&
+        this.#leases.ofBlock(block.index).length === 1 &&
+        this.#mayTry(block, sessionId),
+    );
     if (oldest === undefined) return undefined;
     const expectedMs = this.#pace.expectedMs(oldest.block, oldest.sessionId);
     if (expectedMs === undefined) return undefined;

@@ -59,7 +59,8 @@ export class Schedule {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
     if ('sessionId' in event) this.#hear(event.sessionId);
     this.#dispatch(event);
-    this.#serve();
+    // A thousand workers send as many a second; what only time changes is seen by `tick`.
+    if (event.type !== 'heartbeat') this.#serve();
   }
 
   /** Ends what is overdue. To be called every `timing.tickMs`. */

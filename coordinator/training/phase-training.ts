@@ -34,6 +34,8 @@ export interface PhaseTrainingOptions {
   phaseStart: number;
   /** Milliseconds since the run's start, without pauses. */
   activeMs: () => number;
+  /** The run was paused in an earlier life of the coordinator, and has not been let go on. */
+  isPaused: boolean;
   onPhase: (side: string, seconds: number) => void;
   /** Called at every change worth showing. */
   notify: () => void;
@@ -107,7 +109,7 @@ export class PhaseTraining implements Training, RunListener {
    * @throws {SystemError} `STOA_RUN_FAILED`: a block cannot be solved; errors of the checkpoints.
    */
   async run(): Promise<'completed' | 'stopped'> {
-    const { runId, config, plan, host, phaseStart } = this.#o;
+    const { runId, config, plan, host, phaseStart, isPaused } = this.#o;
     const task: RunTask = {
       runId,
       solver: config['ials.solver'],
@@ -116,6 +118,7 @@ export class PhaseTraining implements Training, RunListener {
       auditShare: config['train.audit_share'],
       factors: plan.factors,
       blocks: plan.blocks,
+      isPaused,
       phaseStart,
       phaseEnd: this.phaseCount,
     };

@@ -33,6 +33,8 @@ export const recordSchema = z.strictObject({
   active_ms: z.number(),
   /** Complete phases when it ended: two an epoch. */
   phases_done: z.number(),
+  /** Somebody paused it: nothing of it is lent until it is let go on. */
+  is_paused: z.boolean().optional(),
   /** Why it failed. */
   error: z.string().optional(),
 });

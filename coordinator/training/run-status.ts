@@ -37,6 +37,9 @@ export function runStatus(run: Run, host: ScheduleHost): RunStatus__Output {
     error: record.error ?? '',
     createTime: { seconds: Math.floor(createMs / 1000), nanos: (createMs % 1000) * 1e6 },
     resultJson: finalResult === undefined ? '' : JSON.stringify(finalResult),
+    leasesLate: current === undefined ? 0 : host.traffic.leasesLate,
+    leasesRepeated: current === undefined ? 0 : host.traffic.leasesRepeated,
+    rowBytes: current === undefined ? 0 : host.traffic.rowBytes,
     epochSeconds: training?.metrics.epochSeconds() ?? finalResult?.epoch_seconds ?? [],
   };
 }
@@ -105,6 +108,7 @@ function workerStatuses(
       threads: entry.threads,
       device: entry.device,
       deviceDetail: entry.facts.name,
+      flopsPerSecond: current?.flopsPerSecond(sessionId) ?? 0,
     };
   });
 }

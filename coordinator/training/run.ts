@@ -27,6 +27,8 @@ export class Run {
   readonly #clock: Clock;
   #record: RunRecord;
   #startedMs: number | undefined;
+  /** Settles when the changes so far are kept. */
+  #updates: Promise<void> = Promise.resolve();
   #wakeWatchers: () => void = () => {};
   #change = new Promise<void>(() => {});
   #settle: { resolve(result: TrainResult): void; reject(error: StoaError): void } | undefined;
@@ -87,6 +89,12 @@ export class Run {
   /** Complete epochs. */
   get epochsDone(): number {
     return Math.floor(this.phasesDone / phasesPerEpoch(this.config));
+  }
+
+  /** Keeps that nothing of the run is lent, or that something is again: also for the next life of the coordinator. */
+  async keepPaused(isPaused: boolean): Promise<void> {
+    if ((this.#record.is_paused ?? false) !== isPaused)
+      await this.#update({ is_paused: isPaused || undefined });
   }
 
   /** Resolves with the result; rejects with why there is none. */
@@ -162,8 +170,15 @@ export class Run {
     await this.#update({ ...change, active_ms: activeMs, phases_done: this.phasesDone });
   }
 
+  /** One change after the other: each begins with what the one before made. */
+  #update(change: Partial<RunRecord>): Promise<void> {
+    const updated = this.#updates.then(() => this.#keep(change));
+    this.#updates = updated.catch(() => {});
+    return updated;
+  }
+
   /** Watchers hear of a change when it is durable; of one that cannot be kept they hear too, it has happened. */
-  async #update(change: Partial<RunRecord>): Promise<void> {
+  async #keep(change: Partial<RunRecord>): Promise<void> {
     const record = { ...this.#record, ...change };
     try {
       await this.#persist(record);

@@ -179,6 +179,7 @@ export class Runs {
     if (before !== undefined) requireSameSettings(before, config, folder);
     const again = {
       ...record,
+      is_paused: undefined,
       dataset: path.resolve(dataset),
       ...(test !== undefined && { test: path.resolve(test) }),
       ...(foldIn !== undefined && { fold_in: path.resolve(foldIn) }),

@@ -30,6 +30,13 @@ export interface RunListener {
   ended(outcome: 'completed' | 'stopped' | 'failed', reason?: string): void;
 }
 
+/** What a run has cost its coordinator besides blocks that were in time. */
+export interface RunTraffic {
+  leasesLate: number;
+  leasesRepeated: number;
+  rowBytes: number;
+}
+
 /** Who is told what the schedule does. */
 export interface ScheduleObserver {
   leased(leases: readonly Lease[]): void;
@@ -54,6 +61,8 @@ export class ScheduleHost {
   readonly #replies = new Map<string, PendingReply[]>();
   readonly #deliveries = new Map<number, { delivery: Delivery | StepDelivery; disposition?: Disposition }>();
   readonly #joinWaiters = new Set<() => void>();
+  /** Of the run in progress, since it was started. */
+  #traffic: RunTraffic = { leasesLate: 0, leasesRepeated: 0, rowBytes: 0 };
   #listener: RunListener | undefined;
   #nextDeliveryId = 1;
   #isDraining = false;
@@ -79,6 +88,16 @@ export class ScheduleHost {
 
   get timing(): ScheduleTiming {
     return this.#schedule.timing;
+  }
+
+  /** To be read only. */
+  get traffic(): Readonly<RunTraffic> {
+    return this.#traffic;
+  }
+
+  /** Counts bytes of rows that a worker read or delivered. */
+  moved(bytes: number): void {
+    this.#traffic.rowBytes += bytes;
   }
 
   nowMs(): number {
@@ -167,6 +186,7 @@ export class ScheduleHost {
   start(run: RunTask, listener: RunListener): void {
     assert(this.#listener === undefined, 'one run trains at a time');
     this.#listener = listener;
+    this.#traffic = { leasesLate: 0, leasesRepeated: 0, rowBytes: 0 };
     this.#receive({ type: 'runStarted', run });
   }
 
@@ -232,6 +252,7 @@ export class ScheduleHost {
     switch (effect.type) {
       case 'leasesGranted':
         this.#observer?.leased(effect.leases);
+        for (const { isBackup } of effect.leases) if (isBackup) this.#traffic.leasesRepeated++;
         for (const reply of this.#takeReplies(effect)) reply.resolve(effect.leases);
         return;
       case 'requestRefused':
@@ -242,6 +263,7 @@ export class ScheduleHost {
         return;
       case 'leaseExpired':
         this.#observer?.expired();
+        this.#traffic.leasesLate++;
         this.#log.warn(
           { worker: this.roster.nameOf(effect.lease.sessionId), ...ids(effect.lease) },
           'a lease expired',

@@ -46,6 +46,8 @@ export interface StepTrainingOptions {
   /** First epoch to do. */
   phaseStart: number;
   activeMs: () => number;
+  /** The run was paused in an earlier life of the coordinator, and has not been let go on. */
+  isPaused: boolean;
   onPhase: (side: string, seconds: number) => void;
   onRead: (staleness: number) => void;
   notify: () => void;
@@ -260,7 +262,7 @@ export class StepTraining implements Training, RunListener {
   }
 
   #task(): RunTask {
-    const { runId, config, plan, phaseStart } = this.#o;
+    const { runId, config, plan, phaseStart, isPaused } = this.#o;
     const mode = parseSyncMode(config['train.sync']);
     const clocksPerPhase = clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
     const phaseEnd = this.phaseCount;
@@ -269,7 +271,7 @@ export class StepTraining implements Training, RunListener {
     const isDeterministic = config['train.deterministic'];
     const auditShare = config['train.audit_share'];
     const run = { runId, solver: 'sgd', isDeterministic, auditShare, factors, blocks } as const;
-    return { ...run, phaseStart, phaseEnd, sync };
+    return { ...run, isPaused, phaseStart, phaseEnd, sync };
   }
 
   #answerHeld(): void {

@@ -16,10 +16,10 @@ import type { PhaseEnd } from '../journal/entries.js';
 import { type Fence, soleFence } from '../leader/fence.js';
 import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { phasesPerEpoch } from '../plan/run-config.js';
+import { shardHomes } from '../schedule/homes.js';
 import type { Snapshot, SnapshotFacts } from './checkpoint.js';
 import { nextCheckpointTerm } from './checkpoint-folder.js';
 import { Checkpoints } from './checkpoints.js';
-import { finishRun } from './finish-run.js';
 import { MetricsLog } from './metrics-log.js';
 import { openPlacedStore, openStore } from './open-phase-tables.js';
 import { openStepTraining } from './open-step-training.js';
@@ -34,6 +34,8 @@ import type { TrainResult } from './train-result.js';
 import type { Training } from './training.js';
 
 /** Workers of one machine start together; those that are not there by then join later. */
+/** Of a worker and a shard: some 10 ms. */
+const HOMES_MAX = 20_000;
 const WORKERS_WAIT_MS = 5000;
 /** Between two tries on a disk that has too little room. */
 const DISK_RETRY_MS = 500;
@@ -233,6 +235,7 @@ async function optionsOf(
     clock,
     phaseStart,
     activeMs: () => run.activeMs,
+    isPaused: run.record.is_paused ?? false,
     notify: () => run.notify(),
     onPhase,
     onRead,
@@ -245,9 +248,11 @@ async function trainToEnd({ run, prepared, context }: Scene, training: ActiveTra
   run.training = training;
   context.onReady({ run, data, training });
   await doPhases(run, training, context);
-  const finish = () => {
+  const finish = async () => {
     durability.fence?.check();
     const peaks = holders.roster.peaks();
+    // Evaluation and reports are not loaded by a coordinator that starts again: a run waits for that.
+    const { finishRun } = await import('./finish-run.js');
     return finishRun({ run, data, training, rowCounts, roster: host.roster, peaks, clock });
   };
   return whenThereIsRoom(run, context, 4 * plan.factors * (plan.users + plan.items), finish);
@@ -314,7 +319,15 @@ async function whenThereIsRoom<T>(
 function announce(run: Run, data: RunData, { host, preparation }: TrainingContext): void {
   if (run.config.model !== 'ials') return;
   const workers = host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, run.stopping.signal);
-  void preparation.announce({ run, data }, workers);
+  void preparation.announce(run.id, async () => {
+    await workers;
+    const { shards } = data.train.manifest;
+    const { schedule } = host;
+    // In a crowd each reads little, and to place all shards at once would hold up its calls.
+    if (schedule.sessionCount * (shards.users.length + shards.items.length) > HOMES_MAX) return undefined;
+    const homesOf = (side: Side) => shardHomes(schedule.sessions(), side, shards[side].length);
+    return { run, data, homes: { users: homesOf('users'), items: homesOf('items') } };
+  });
 }
 
 async function doPhases(run: Run, training: Training, { host, preparation }: TrainingContext): Promise<void> {

@@ -63,8 +63,8 @@ export function trainingService(options: TrainingServiceOptions): TrainingServic
       await runs.stop(run);
       return { run: runStatus(run, host) };
     }, log),
-    PauseRun: unary(({ runId }) => ({ run: statusAfterPause(options, runId, true) }), log),
-    ResumeRun: unary(({ runId }) => ({ run: statusAfterPause(options, runId, false) }), log),
+    PauseRun: unary(async ({ runId }) => ({ run: await statusAfterPause(options, runId, true) }), log),
+    ResumeRun: unary(async ({ runId }) => ({ run: await statusAfterPause(options, runId, false) }), log),
     FetchRunFiles: serverStream<FetchRunFilesRequest__Output, FetchRunFilesResponse>(
       ({ runId }, writer) => fetchRunFiles(runs, runId, writer),
       log,
@@ -73,9 +73,9 @@ export function trainingService(options: TrainingServiceOptions): TrainingServic
   };
 }
 
-function statusAfterPause({ runs, host }: TrainingServiceOptions, runId: string, isPaused: boolean) {
+async function statusAfterPause({ runs, host }: TrainingServiceOptions, runId: string, isPaused: boolean) {
   const run = runs.get(runId);
-  pauseRun(run, host, isPaused);
+  await pauseRun(run, host, isPaused);
   return runStatus(run, host);
 }
 

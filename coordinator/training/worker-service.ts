@@ -26,7 +26,6 @@ import { PlacedStore } from '../holders/placed-store.js';
 import type { Exchanges } from '../parameters/exchanges.js';
 import { columnsOf, objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
-import { shardsAtHome } from '../schedule/homes.js';
 import { stepsOfClock } from '../schedule/sync/clock-steps.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
@@ -148,19 +147,15 @@ async function lease(
   if ('run' in answer) {
     // The same request is asked again; that it is refused until then is told to that call.
     lent.catch(() => {});
-    return { leases: [], prepare: prepareMessage(answer, sessionId, host) };
+    return { leases: [], prepare: prepareMessage(answer, sessionId) };
   }
   return { leases: answer.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
 }
 
-function prepareMessage(
-  { run, data }: UpcomingRun,
-  sessionId: string,
-  { schedule }: ScheduleHost,
-): PrepareRun {
-  const { shards } = data.train.manifest;
-  const homeShards = (side: Side) => shardsAtHome(schedule.sessions(), sessionId, side, shards[side].length);
-  return { runId: run.id, userShards: homeShards('users'), itemShards: homeShards('items') };
+function prepareMessage({ run, homes }: UpcomingRun, sessionId: string): PrepareRun {
+  const shardsAt = (side: Side) =>
+    [...homes[side].keys()].filter((shard) => homes[side][shard] === sessionId);
+  return { runId: run.id, userShards: shardsAt('users'), itemShards: shardsAt('items') };
 }
 
 function toMessage(
@@ -214,7 +209,7 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
 }
 
 /** The run in progress, or the one that is about to begin. Errors of `activeRun`. */
-function runOf(runs: Runs, runId: string): UpcomingRun {
+function runOf(runs: Runs, runId: string): Pick<UpcomingRun, 'run' | 'data'> {
   const { upcoming } = runs.preparation;
   return upcoming?.run.id === runId ? upcoming : activeRun(runs, runId);
 }

@@ -16,6 +16,7 @@ const worker = {
   threads: 1,
   device: 'portable',
   deviceDetail: 'portable TypeScript',
+  flopsPerSecond: 0,
 };
 
 const status: RunStatus__Output = {
@@ -34,6 +35,9 @@ const status: RunStatus__Output = {
   createTime: null,
   resultJson: '',
   epochSeconds: [],
+  leasesLate: 0,
+  leasesRepeated: 0,
+  rowBytes: 0,
 };
 
 describe('the frame of a run', () => {
@@ -60,6 +64,16 @@ describe('the frame of a run', () => {
     expect(lines.length).toBeLessThan(24);
     expect(lines.at(-1)).toContain('24 more workers');
     for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(60);
+  });
+
+  it('shows what has travelled, what did not come in time, and how fast each worker is', () => {
+    const workers = [{ ...worker, flopsPerSecond: 1.94e9 }, worker];
+    const traffic = { rowBytes: 3_400_000, leasesLate: 3, leasesRepeated: 1 };
+    const { lines } = runFrame({ ...status, ...traffic, workers }, 90);
+    expect(lines).toHaveLength(4);
+    expect(lines[1]).toBe('  3.4 MB of rows moved, 3 leases late, 1 blocks lent twice');
+    expect(lines[2]).toMatch(/2 at work, 1\.9 GFLOP\/s$/);
+    expect(lines[3]).toMatch(/2 at work$/);
   });
 
   it('never counts an epoch beyond the last', () => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { PlanBlock } from '../../coordinator/plan/plan-blocks.js';
-import { Homes, shardsAtHome } from '../../coordinator/schedule/homes.js';
+import { Homes, shardHomes } from '../../coordinator/schedule/homes.js';
 import { Pace } from '../../coordinator/schedule/pace.js';
 import type { Session } from '../../coordinator/schedule/sessions.js';
 import { Preparation, type UpcomingRun } from '../../coordinator/training/preparation.js';
@@ -17,7 +17,6 @@ import { TrainingCluster } from '../support/training-cluster.js';
 
 const upcomingRun = (id: string) => ({ run: { id }, data: {} }) as unknown as UpcomingRun;
 const never = new Promise<string>(() => {});
-const atOnce = Promise.resolve();
 
 describe('who waits for an answer', () => {
   it('gets the answer while no run is about to begin', async () => {
@@ -28,26 +27,24 @@ describe('who waits for an answer', () => {
     const preparation = new Preparation();
     const waiting = preparation.orUpcoming(never, '');
     const run = upcomingRun('a');
-    await preparation.announce(run, atOnce);
+    await preparation.announce('a', async () => run);
     expect(await waiting).toBe(run);
     expect(await preparation.orUpcoming(never, 'an earlier one')).toBe(run);
   });
 
   it('is not told twice', async () => {
     const preparation = new Preparation();
-    await preparation.announce(upcomingRun('a'), atOnce);
+    await preparation.announce('a', async () => upcomingRun('a'));
     expect(await preparation.orUpcoming(Promise.resolve('lent'), 'a')).toBe('lent');
   });
 
   it('is told nothing of a run whose blocks are lent already, even where its time came later', async () => {
     const preparation = new Preparation();
     let come = () => {};
-    const announced = preparation.announce(
-      upcomingRun('a'),
-      new Promise((resolve) => {
-        come = resolve;
-      }),
-    );
+    const time = new Promise<void>((resolve) => {
+      come = resolve;
+    });
+    const announced = preparation.announce('a', () => time.then(() => upcomingRun('a')));
     preparation.clear();
     come();
     await announced;
@@ -78,12 +75,8 @@ describe('shards to read beforehand', () => {
         for (const side of ['users', 'items'] satisfies Side[]) {
           const homeOf = (shard: number) =>
             homes.homeOf({ side, shard, index: shard } as PlanBlock, new Pace());
-          for (const { info } of sessions) {
-            const expected = Array.from({ length: shards }, (_, shard) => shard).filter(
-              (shard) => homeOf(shard) === info.sessionId,
-            );
-            expect(shardsAtHome(sessions, info.sessionId, side, shards)).toEqual(expected);
-          }
+          const expected = Array.from({ length: shards }, (_, shard) => homeOf(shard));
+          expect(shardHomes(sessions, side, shards)).toEqual(expected);
         }
       }),
     );

@@ -149,6 +149,25 @@ describe('a run over the wire', () => {
     expect(sha256(bytesOf((await openModel(fetched)).itemFactors))).toBe(sha256(bytesOf(model.itemFactors)));
   });
 
+  it('is still paused when the coordinator starts again, and goes on when it is told to', async () => {
+    const datasetFingerprint = await client.uploadDataset(dataset);
+    const settings = { ...config, 'train.epochs': 60 };
+    const runId = await client.submitRun({ datasetFingerprint, config: settings });
+    cluster.addWorker();
+    await cluster.untilPhases(runId, 3);
+    await client.pauseRun(runId);
+    await startAgain();
+    cluster.addWorker();
+    for await (const { phase } of client.watchRun(runId)) if (phase === 'paused') break;
+    const { epochsDone } = await client.getRun(runId);
+    await sleep(500);
+    expect(await client.getRun(runId)).toMatchObject({ phase: 'paused', epochsDone });
+    expect((await client.resumeRun(runId)).phase).not.toBe('paused');
+    expect((await lastStatus(runId)).state).toBe('RUN_STATE_SUCCEEDED');
+    await startAgain();
+    expect((await client.getRun(runId)).state).toBe('RUN_STATE_SUCCEEDED');
+  });
+
   it('does not hold up the end of the coordinator, nor do workers and watchers that stay', async () => {
     const datasetFingerprint = await client.uploadDataset(dataset);
     const runId = await client.submitRun({ datasetFingerprint, config: { ...config, 'train.epochs': 2000 } });

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { temporaryFolder, writeSmallCsv } from '../support/small-data.js';
 import { startStoa, stoa } from '../support/stoa-process.js';
 
@@ -74,13 +74,17 @@ describe('stoa train --metrics', () => {
     const where = ['--data', at('data'), '--out', at('run'), '--metrics', address];
     const run = startStoa(['train', ...where, ...settings]);
     await run.saying(/epoch \d+\/150/);
-    const response = await fetch(`http://${address}/metrics`);
-    expect(response.status).toBe(200);
-    const text = await response.text();
-    expect(
-      Number(/^stoa_row_bytes_total\{direction="in",way="\w+"\} (\d+)$/m.exec(text)?.[1]),
-    ).toBeGreaterThan(0);
-    expect(text).toMatch(/^stoa_\w*lease\w* /m);
+    // The first epoch is shown before its first rows are in.
+    await vi.waitFor(
+      async () => {
+        const response = await fetch(`http://${address}/metrics`);
+        expect(response.status).toBe(200);
+        const text = await response.text();
+        expect(text).toMatch(/^stoa_row_bytes_total\{direction="in",way="\w+"\} [1-9]\d*$/m);
+        expect(text).toMatch(/^stoa_\w*lease\w* /m);
+      },
+      { timeout: 20_000, interval: 100 },
+    );
     run.child.kill('SIGINT');
     expect((await run.ended).exitCode).toBe(130);
     await expect(fetch(`http://${address}/metrics`)).rejects.toThrow();

@@ -18,7 +18,7 @@ import { answered } from '../support/raw-worker.js';
 import { temporaryFolder } from '../support/small-data.js';
 
 const { program, reason } = findEtcd();
-const TTL_SECONDS = 3;
+const TTL_SECONDS = 2;
 // Runs that outlast what is done to them.
 const SETTINGS = {
   ials: { 'ials.factors': 32, 'train.epochs': 60, 'ials.solver': 'cg' },
