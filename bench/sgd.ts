@@ -5,7 +5,7 @@
 //
 // An epoch goes through every interaction once. `alone`: the engine in one process, blocks one after the other.
 // `stoa train`: with a coordinator and a worker, as a user gets it, bsp with one step an epoch. The runs take turns;
-// medians, the least and the most. `--alone` leaves `stoa train` out. Ratings of data without values are made up from their numbers.
+// medians, the least and the most; CPU time of all threads is what an epoch takes on cores that nothing else uses. `--alone` leaves `stoa train` out. Ratings of data without values are made up from their numbers.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -47,6 +47,8 @@ interface Timed {
   model: SgdModel;
   engine: string;
   seconds: number[];
+  /** Of all threads; of `stoa train` it is not known. */
+  cpu: number[];
   /** Of engines that say so. */
   parts: EpochTimes[];
 }
@@ -64,7 +66,7 @@ try {
   for (let turn = 0; turn < Number(values.repeats); turn++) {
     console.error(`turn ${turn + 1} of ${values.repeats}…`);
     for (const model of ['bpr', 'mf'] as const) await alone(model);
-    add('bpr', 'implicit', [implicitSeconds()]);
+    addImplicit();
     const devices = values.alone ? [] : ['native', 'portable'];
     for (const device of devices) add('bpr', `stoa train, ${device}`, trainSeconds(device));
   }
@@ -83,16 +85,17 @@ async function alone(model: SgdModel): Promise<void> {
     ['TypeScript alone', pool],
   ] as const) {
     const times = await blockEpoch(descent, settings, problem, threads);
-    add(model, engine, [times.seconds], times);
+    add(model, engine, [times.seconds], [times.cpu]).parts.push(times);
   }
   await pool.close();
   await device.dispose();
 }
 
-function implicitSeconds(): number {
+function addImplicit(): void {
   const script = path.resolve('bench/sgd/bpr_epochs.py');
   const args = [script, folder, String(factors), String(threads), String(IMPLICIT_ITERATIONS)];
-  return runJson<{ seconds: number }>(python, args, peerVariables(threads)).seconds;
+  const { seconds, cpu } = runJson<{ seconds: number; cpu: number }>(python, args, peerVariables(threads));
+  add('bpr', 'implicit', [seconds], [cpu]);
 }
 
 /** The first epoch fetches the data, and is no part of it. */
@@ -110,12 +113,18 @@ function trainSeconds(device: string): number[] {
   return result.epoch_seconds.slice(1);
 }
 
-function add(model: SgdModel, engine: string, seconds: readonly number[], parts?: EpochTimes): void {
+function add(
+  model: SgdModel,
+  engine: string,
+  seconds: readonly number[],
+  cpu: readonly number[] = [],
+): Timed {
   const key = `${model} ${engine}`;
-  const entry = timed.get(key) ?? { model, engine, seconds: [], parts: [] };
+  const entry = timed.get(key) ?? { model, engine, seconds: [], cpu: [], parts: [] };
   timed.set(key, entry);
   entry.seconds.push(...seconds);
-  if (parts !== undefined) entry.parts.push(parts);
+  entry.cpu.push(...cpu);
+  return entry;
 }
 
 async function problemOf(folder: string): Promise<SgdProblem> {
@@ -175,33 +184,16 @@ function print(): void {
   );
   const lines = [...timed.values()]
     .sort((a, b) => (a.model < b.model ? -1 : a.model > b.model ? 1 : 0))
-    .map(({ model, engine, seconds, parts }) => {
-      const typescript = median(timed.get(`${model} TypeScript alone`)!.seconds);
-      const s = median(seconds);
-      const share = (of: (times: EpochTimes) => number) =>
-        parts.length === 0 ? '–' : `${Math.round((1e9 * median(parts.map(of))) / samples)}`;
-      const range = `${Math.min(...seconds).toFixed(3)} to ${Math.max(...seconds).toFixed(3)}`;
-      const times = `${(typescript / s).toFixed(2)}×`;
-      return [
-        model,
-        engine,
-        s.toFixed(3),
-        range,
-        (1 / s).toFixed(2),
-        times,
-        share((t) => t.drawing),
-        share((t) => t.descending),
-      ];
+    .map(({ model, engine, seconds, cpu }) => {
+      const typescript = median(timed.get(`${model} TypeScript alone`)!.cpu);
+      const own = median(cpu);
+      const range = `${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)}`;
+      const ofCpu =
+        cpu.length === 0
+          ? ['–', '–', '–']
+          : [own.toFixed(3), `${Math.round((1e9 * own) / samples)}`, `${(typescript / own).toFixed(2)}×`];
+      return [model, engine, median(seconds).toFixed(2), range, ...ofCpu];
     });
-  const head = [
-    'model',
-    'engine',
-    's an epoch',
-    'range',
-    'epochs/s',
-    'TypeScript / this',
-    'ns to draw',
-    'ns to descend',
-  ];
+  const head = ['model', 'engine', 's an epoch', 'range', 'CPU s', 'CPU ns a sample', 'TypeScript / this'];
   console.log(markdownTable(head, lines));
 }

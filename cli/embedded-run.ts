@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { HostPort } from '../common/addresses.js';
 import { StateError } from '../common/errors.js';
-import { type Coordinator, startCoordinator } from '../coordinator/coordinator.js';
+import type { Coordinator } from '../coordinator/coordinator.js';
 import type { RunConfig } from '../coordinator/plan/run-config.js';
 import type { TrainResult } from '../coordinator/training/train-result.js';
 import { deviceFacts } from '../models/device-facts.js';
@@ -15,7 +15,9 @@ import { needsOf } from './device-flags.js';
 import { endProcess } from './fatal-end.js';
 import { interruptible } from './interrupts.js';
 import { type LiveDisplay, openDisplay } from './live-display.js';
-import { type LocalWorkers, startLocalWorkers } from './local-workers.js';
+import { startLocalParameters } from './local-parameters.js';
+import type { LocalProcesses } from './local-processes.js';
+import { startLocalWorkers } from './local-workers.js';
 import { embeddedLogger, readableLogLine } from './logger.js';
 import type { Output } from './output.js';
 import { showRun } from './show-run.js';
@@ -31,6 +33,8 @@ export interface EmbeddedRun extends WorkerSettings {
   /** Folder of the run; it must not be there yet, unless the run is resumed. */
   runDir: string;
   resume?: boolean;
+  /** Processes that keep the tables; 0: this one does. */
+  parameters: number;
   /** Address of Prometheus metrics while it trains; absent: none. */
   metrics?: HostPort;
 }
@@ -44,26 +48,56 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
   const computes = await chooseComputation(run);
   return withTemporaryFolder(async (folder) => {
     const display = await openDisplay(output);
-    // Warnings are said with --quiet too: a run that waits for room on the disk must not look as if it hung.
-    const warn = (line: string) => (output.modes.quiet ? output.warn(line) : display.print(line));
-    const log = embeddedLogger(output, 'coordinator', warn);
-    const coordinator = await startCoordinator({
-      listen: { host: '127.0.0.1', port: 0 },
-      metrics: run.metrics,
-      stateDir: `${folder}/state`,
-      isEphemeral: true,
-      tls: {},
-      log,
-      onFatal: endProcess,
+    // While this process loads what a coordinator needs, the workers load what they need.
+    const workers = startLocalWorkers({
+      count: run.workers,
+      threads: run.threads,
+      device: computes.name,
+      isa: run.isa,
+      isGpuRequired: run.isGpuRequired,
+      cacheDir: `${folder}/cache`,
+      isVerbose: output.modes.verbose,
+      onLine: linesInto(display),
     });
     try {
-      const here = { cacheDir: `${folder}/cache`, computes };
-      return await trainOn(coordinator, { ...run, ...here }, output, display, log);
+      return await coordinate({ ...run, computes, stateDir: `${folder}/state` }, workers, output, display);
     } finally {
+      await workers.stop();
       display.close();
-      await coordinator.shutdown();
     }
   });
+}
+
+async function coordinate(
+  run: EmbeddedRun & { computes: Computation; stateDir: string },
+  workers: LocalProcesses,
+  output: Output,
+  display: LiveDisplay,
+): Promise<TrainResult> {
+  const { startCoordinator } = await import('../coordinator/coordinator.js');
+  // Warnings are said with --quiet too: a run that waits for room on the disk must not look as if it hung.
+  const warn = (line: string) => (output.modes.quiet ? output.warn(line) : display.print(line));
+  const log = embeddedLogger(output, 'coordinator', warn);
+  const coordinator = await startCoordinator({
+    listen: { host: '127.0.0.1', port: 0 },
+    metrics: run.metrics,
+    stateDir: run.stateDir,
+    isEphemeral: true,
+    parameters: run.parameters,
+    tls: {},
+    log,
+    onFatal: endProcess,
+  });
+  try {
+    return await trainOn(coordinator, workers, run, output, display, log);
+  } finally {
+    await coordinator.shutdown();
+  }
+}
+
+/** What a process says, under its name. */
+function linesInto(display: LiveDisplay) {
+  return (name: string, line: string) => display.print(`${name}: ${readableLogLine(line)}`);
 }
 
 /**
@@ -85,7 +119,8 @@ async function chooseComputation({ device: name, config, ...run }: EmbeddedRun):
 
 async function trainOn(
   coordinator: Coordinator,
-  run: EmbeddedRun & { cacheDir: string; computes: Computation },
+  workers: LocalProcesses,
+  run: EmbeddedRun & { computes: Computation },
   output: Output,
   display: LiveDisplay,
   log: Logger,
@@ -101,31 +136,28 @@ async function trainOn(
   });
   log.debug({ run: runId }, 'submitted');
   for (const line of computationLines(run.computes, run.workers, output.modes.verbose)) display.print(line);
-  const workers = startLocalWorkers({
+  workers.connect(coordinator.address);
+  const parameters = startLocalParameters({
     coordinator: coordinator.address,
-    count: run.workers,
-    threads: run.threads,
-    device: run.computes.name,
-    isa: run.isa,
-    isGpuRequired: run.isGpuRequired,
-    cacheDir: run.cacheDir,
+    count: run.parameters,
     isVerbose: output.modes.verbose,
-    onLine: (name, line) => display.print(`${name}: ${readableLogLine(line)}`),
+    onLine: linesInto(display),
   });
   try {
     return await interruptible(
-      (signal) => untilEnd(coordinator, runId, workers, run, { signal, display, width: output.width }),
+      (signal) =>
+        untilEnd(coordinator, runId, { workers, parameters }, run, { signal, display, width: output.width }),
       () => display.print('stopping after a checkpoint; Ctrl-C once more ends at once'),
     );
   } finally {
-    await workers.stop();
+    await Promise.all([workers.stop(), parameters.stop()]);
   }
 }
 
 async function untilEnd(
   coordinator: Coordinator,
   runId: string,
-  workers: LocalWorkers,
+  { workers, parameters }: { workers: LocalProcesses; parameters: LocalProcesses },
   run: EmbeddedRun,
   watcher: { signal: AbortSignal; display: LiveDisplay; width: number },
 ): Promise<TrainResult> {
@@ -137,7 +169,7 @@ async function untilEnd(
   const shown = showRun(coordinator.watch(runId), watcher.display, watcher.width);
   const result = coordinator.result(runId);
   try {
-    const trained = await Promise.race([result, workers.failed]);
+    const trained = await Promise.race([result, workers.failed, parameters.failed]);
     await shown;
     return trained;
   } catch (error) {

@@ -118,7 +118,7 @@ export const VERBS: readonly VerbEntry[] = [
     name: 'parameters',
     group: ROLES,
     summary: 'Keep parameter tables apart from the coordinator',
-    unbuilt: 'the coordinator keeps the parameters itself',
+    load: async () => (await import('./verbs/parameters.js')).command,
   },
   {
     name: 'participant',

@@ -40,6 +40,7 @@ export const ERROR_CODES = {
   STOA_NOT_FOUND_ITEM: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
   STOA_ACCESS: { exitCode: 1, grpcStatus: GRPC.PERMISSION_DENIED },
   STOA_NO_MODEL: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
+  STOA_NO_PARAMETERS: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_NO_PREVIOUS_MODEL: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_EXISTS: { exitCode: 2, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_VERSION: { exitCode: 2, grpcStatus: GRPC.FAILED_PRECONDITION },

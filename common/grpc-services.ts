@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { type GrpcObject, loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import type { ProtoGrpcType as HoldersProto } from '../proto/generated/holders.js';
 import type { ProtoGrpcType as RecommendProto } from '../proto/generated/recommend.js';
 import type { ProtoGrpcType as TrainingProto } from '../proto/generated/training.js';
 import type { ProtoGrpcType as WorkerProto } from '../proto/generated/worker.js';
@@ -13,7 +14,9 @@ type ServiceNamespace = {
   training: {
     v1: TrainingProto['stoa']['training']['v1'] & WorkerProto['stoa']['training']['v1'];
   };
-  parameters: WorkerProto['stoa']['parameters'];
+  parameters: {
+    v1: HoldersProto['stoa']['parameters']['v1'] & WorkerProto['stoa']['parameters']['v1'];
+  };
 };
 
 const FILES = [
@@ -21,6 +24,7 @@ const FILES = [
   'stoa/training/v1/training.proto',
   'stoa/training/v1/worker.proto',
   'stoa/parameters/v1/parameters.proto',
+  'stoa/parameters/v1/holders.proto',
 ];
 
 /** All services of Stoa with the field names of the .proto files: what reflection tells. */

@@ -55,6 +55,13 @@ export interface CoordinatorOptions {
    * own. @default false
    */
   isEphemeral?: boolean;
+  /**
+   * Parameter processes that runs keep their rows in: they wait for so many. 0: rows stay here, whoever joins.
+   * @default those that are there when a run begins; where none are, rows stay here
+   */
+  parameters?: number;
+  /** How long runs wait for them. @default a minute, ten once one was lost */
+  parametersWaitMs?: number;
   /** Bytes that are kept free on the disk: writes are refused, and runs wait, before it is full. @default 64 MiB */
   diskReserveBytes?: number;
   /**
@@ -244,8 +251,9 @@ async function lead(parts: Parts, options: CoordinatorOptions, term?: LeaderTerm
     diskReserveBytes = DISK_RESERVE_BYTES,
     clock = systemClock,
   } = options;
-  const { log, timing, onFatal = () => {} } = options;
-  const shared = { stateDir, isEphemeral, diskReserveBytes, clock, log, timing, onFatal };
+  const { log, timing, onFatal = () => {}, tls, parameters, parametersWaitMs } = options;
+  const places = { tls, parameters, parametersWaitMs };
+  const shared = { stateDir, isEphemeral, diskReserveBytes, clock, log, timing, onFatal, ...places };
   const leading = await startLeading({ ...shared, serving, metrics, fence: term });
   parts.leading = leading;
   role.lead(leading.handlers, term);

@@ -6,7 +6,11 @@ import type { Logger } from 'pino';
 import { explainDisk } from '../common/atomic-files.js';
 import type { Clock } from '../common/clock.js';
 import { messageOf, type StoaError } from '../common/errors.js';
+import type { TlsOptions } from '../common/grpc-security.js';
 import { services } from '../common/grpc-services.js';
+import { HolderPool } from './holders/holder-pool.js';
+import { HolderRoster } from './holders/holder-roster.js';
+import { holderService } from './holders/holder-service.js';
 import type { Fence } from './leader/fence.js';
 import type { Handlers, LedService } from './leader/role-switch.js';
 import { Exchanges } from './parameters/exchanges.js';
@@ -28,11 +32,13 @@ import { workerService } from './training/worker-service.js';
 const TRAINING = 'stoa.training.v1.TrainingService';
 const WORKERS = 'stoa.training.v1.WorkerService';
 const PARAMETERS = 'stoa.parameters.v1.ParametersService';
+const HOLDERS = 'stoa.parameters.v1.HolderService';
 
 export const LED_SERVICES: readonly LedService[] = [
   { name: TRAINING, definition: services.training.v1.TrainingService.service },
   { name: WORKERS, definition: services.training.v1.WorkerService.service },
   { name: PARAMETERS, definition: services.parameters.v1.ParametersService.service },
+  { name: HOLDERS, definition: services.parameters.v1.HolderService.service },
 ];
 
 export interface LeadingOptions {
@@ -48,6 +54,11 @@ export interface LeadingOptions {
   log: Logger;
   timing?: Partial<ScheduleTiming>;
   onFatal: (error: StoaError) => void;
+  /** For connections to parameter processes. */
+  tls: TlsOptions;
+  /** As `HolderPoolOptions.expected`. */
+  parameters?: number;
+  parametersWaitMs?: number;
 }
 
 export interface Leading {
@@ -86,8 +97,12 @@ export async function startLeading(options: LeadingOptions): Promise<Leading> {
     term,
   });
   metrics.counts(() => host.schedule.sessionCount);
+  const { heartbeatMs, sessionTimeoutMs } = host.timing;
+  const roster = new HolderRoster({ clock, log, timing: { heartbeatMs, sessionTimeoutMs } });
+  const { tls, parameters: expected, parametersWaitMs: waitMs } = options;
   const runs = new Runs({
     host,
+    holders: new HolderPool({ roster, expected, tls, term, waitMs }),
     clock,
     log,
     runsDir,
@@ -116,6 +131,7 @@ export async function startLeading(options: LeadingOptions): Promise<Leading> {
     await runs.restore();
   } catch (error) {
     host.close();
+    roster.close();
     await state?.close();
     throw error;
   }
@@ -133,6 +149,7 @@ export async function startLeading(options: LeadingOptions): Promise<Leading> {
       ...parametersService(parameterHost(runs, host, { exchanges, moved, fence: state?.fence }), log),
       ...stepHandlers(stepHost(runs, host, { moved, fence: state?.fence }), log),
     },
+    [HOLDERS]: { ...holderService(roster, term, log) },
   };
   return {
     host,
@@ -141,15 +158,18 @@ export async function startLeading(options: LeadingOptions): Promise<Leading> {
     stop: async (withinMs) => {
       host.drain();
       await within(runs.close(), withinMs);
+      roster.drain();
     },
     abandon: async () => {
       host.close();
+      roster.close();
       await runs.abandon();
       exchanges.closeAll();
       await closeState();
     },
     close: async () => {
       host.close();
+      roster.close();
       exchanges.closeAll();
       await closeState();
     },

@@ -16,11 +16,13 @@ import { csrSlice, otherSide, type Side } from '../models/csr.js';
 import type { BlockResult, ComputeDevice } from '../models/device.js';
 import { readsPrior } from '../models/ials/reads-prior.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
-import type { CoordinatorLink } from './coordinator-link.js';
+import type { PrepareRun__Output } from '../proto/generated/stoa/training/v1/PrepareRun.js';
+import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
+import { type DatasetSource, openSource } from './dataset-source.js';
 import { pushBlock } from './push-block.js';
 import { RowMemory } from './row-memory.js';
 import { openRunMirror, type RunMirror } from './run-mirror.js';
-import type { ShardCache } from './shard-cache.js';
+import type { ShardCache, ShardRows } from './shard-cache.js';
 import type { StepDevice } from './steps/step-device.js';
 import { StepRunner } from './steps/step-runner.js';
 
@@ -94,6 +96,26 @@ export class BlockRunner {
     });
   }
 
+  /** Reads what the first blocks of a run will need, while there are none. What fails is found out by those blocks. */
+  async prepare({ runId, userShards, itemShards }: PrepareRun__Output): Promise<void> {
+    const { link, cacheDir, shards, signal, log } = this.#o;
+    try {
+      // Of the data alone: where the rows will be may not be decided yet.
+      const spec = await link.call(link.data, CONTROL.GetRunSpec, { runId }, { signal });
+      const source = await openSource(spec, link, cacheDir);
+      const wanted = [
+        ...userShards.map((shard) => ({ side: 'users' as const, shard })),
+        ...itemShards.map((shard) => ({ side: 'items' as const, shard })),
+      ];
+      for (const { side, shard } of wanted) {
+        if (signal.aborted || shards.isFull) return;
+        await this.#shardOf(source, side, shard);
+      }
+    } catch (error) {
+      log.debug({ run: runId }, `could not prepare: ${messageOf(error)}`);
+    }
+  }
+
   /** Takes up a lease. Its outcome, good or bad, goes to the coordinator. */
   async take(lease: BlockLease__Output): Promise<void> {
     const scope = this.#scopeOf(lease);
@@ -138,10 +160,7 @@ export class BlockRunner {
     const side = sideOf(lease.side);
     const run = await this.#runOf(lease.runId);
     const rows = { rowStart, rowEnd };
-    const key = { fingerprint: run.source.fingerprint, side, shard: lease.shard };
-    // Whoever asks first loads for all: the end of this lease must not end it for the others.
-    const load = () => run.source.loadShard(side, lease.shard, this.#o.signal);
-    const shard = await this.#o.shards.get(key, load);
+    const shard = await this.#shardOf(run.source, side, lease.shard);
     signal.throwIfAborted();
     const fixed = await run.tables[otherSide(side)].fixedAt(fixedClock, signal);
     const length = (rowEnd - rowStart) * run.factors;
@@ -168,6 +187,14 @@ export class BlockRunner {
     return () => this.#deliver(lease, run, side, result, signal);
   }
 
+  /** Whoever asks first loads for all: the end of one lease must not end it for the others. */
+  #shardOf(source: DatasetSource, side: Side, shard: number): Promise<ShardRows> {
+    const { shards, signal } = this.#o;
+    return shards.get({ fingerprint: source.fingerprint, side, shard }, () =>
+      source.loadShard(side, shard, signal),
+    );
+  }
+
   async #deliver(
     lease: BlockLease__Output,
     run: RunMirror,
@@ -178,9 +205,10 @@ export class BlockRunner {
     const { link, sessionId } = this.#o;
     const { leaseId, runId, block, rowStart, priorClock } = lease;
     const clock = priorClock + 1;
-    const { factors, exchange } = run;
+    const { factors, exchange, homes } = run;
+    const home = homes.of(side, rowStart);
     const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors, result, exchange };
-    const disposition = await retryDamaged(() => pushBlock(link, pushed, signal));
+    const disposition = await retryDamaged(() => pushBlock(link, home, pushed, signal));
     // Rows of a result that did not count may differ from those that did, on devices that are not bitwise equal.
     if (disposition !== 'DISPOSITION_ACCEPTED') return;
     await run.tables[side].keep(rowStart, result.rows, clock);

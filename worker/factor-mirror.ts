@@ -11,6 +11,7 @@ import { unpackGram } from '../models/gram.js';
 import type { RowsChunk__Output } from '../proto/generated/stoa/parameters/v1/RowsChunk.js';
 import { type CoordinatorLink, PARAMETERS } from './coordinator-link.js';
 import { RowClocks, type RowRange } from './row-clocks.js';
+import type { RowHomes, RowPeer } from './row-homes.js';
 
 /** A chunk that arrives damaged is asked for again so many times. */
 const PULLS_MAX = 3;
@@ -30,14 +31,17 @@ export class FactorMirror {
   readonly #exchange: RowExchange | undefined;
   readonly #table: FactorTable;
   readonly #clocks: RowClocks;
-  #scratch = new Float32Array(0);
+  readonly #homes: RowHomes;
+  /** One buffer for all chunks of a peer: its pulls follow one another, and a table is as many megabytes of garbage else. */
+  readonly #scratch = new Map<RowPeer, Float32Array>();
   /** The present Gram and its clock. */
   #gram: { clock: number; value: Float64Array } | undefined;
   /** Reads and writes of the table, one after another: a late pull never overwrites newer rows. */
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(options: MirrorOptions, table: FactorTable) {
-    const { runId, side, device, link, sessionId, exchange } = options;
+    const { runId, side, device, link, homes, sessionId, exchange } = options;
+    this.#homes = homes;
     this.#sessionId = sessionId;
     this.#exchange = exchange;
     this.#runId = runId;
@@ -104,35 +108,48 @@ export class FactorMirror {
     }
   }
 
+  /** From all who have some at once. */
   async #pullRanges(ranges: RowRange[], clock: number, signal: AbortSignal): Promise<void> {
+    const pulls = [...this.#homes.split(this.#side, ranges)].map(([peer, own]) =>
+      this.#pullFrom(peer, own, clock, signal),
+    );
+    // None goes on writing into the table when the others have failed.
+    const outcomes = await Promise.allSettled(pulls);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async #pullFrom(peer: RowPeer, ranges: RowRange[], clock: number, signal: AbortSignal): Promise<void> {
     const { factors } = this.#table;
     const side = sideName(this.#side);
     const sessionId = this.#exchange === undefined ? '' : this.#sessionId;
-    const call = this.#link.parameters.PullRows({ runId: this.#runId, side, clock, ranges, sessionId });
-    for await (const { chunk } of this.#link.stream(call, signal)) {
+    const call = peer.parameters.PullRows({ runId: this.#runId, side, clock, ranges, sessionId });
+    for await (const { chunk } of peer.stream(call, signal)) {
       if (!chunk) continue;
-      const rows = this.#rowsOf(chunk);
+      const rows = this.#rowsOf(chunk, peer);
       await this.#device.write(this.#table, chunk.rowStart, rows);
       this.#clocks.set({ rowStart: chunk.rowStart, rowEnd: chunk.rowStart + rows.length / factors }, clock);
     }
   }
 
-  #rowsOf(chunk: RowsChunk__Output): Float32Array {
+  #rowsOf(chunk: RowsChunk__Output, peer: RowPeer): Float32Array {
     const { factors } = this.#table;
     if (chunk.exchangedRows === 0 || this.#exchange === undefined) {
-      return decodeRows(chunk, factors, this.#scratchFor(chunk.rows.length));
+      return decodeRows(chunk, factors, this.#scratchFor(peer, chunk.rows.length));
     }
     const length = chunk.exchangedRows * factors;
-    const rows = this.#scratchFor(4 * length).subarray(0, length);
+    const rows = this.#scratchFor(peer, 4 * length).subarray(0, length);
     this.#exchange.read('down', this.#side, chunk.rowStart, rows);
     checkRows(rows, chunk);
     return rows;
   }
 
-  /** One buffer for all chunks: pulls follow one another, and a table is as many megabytes of garbage otherwise. */
-  #scratchFor(bytes: number): Float32Array {
-    if (bytes > this.#scratch.byteLength) this.#scratch = new Float32Array(Math.ceil(bytes / 4));
-    return this.#scratch;
+  #scratchFor(peer: RowPeer, bytes: number): Float32Array {
+    let scratch = this.#scratch.get(peer);
+    if (scratch === undefined || bytes > scratch.byteLength) {
+      scratch = new Float32Array(Math.ceil(bytes / 4));
+      this.#scratch.set(peer, scratch);
+    }
+    return scratch;
   }
 
   async #gramAt(clock: number, signal: AbortSignal): Promise<Float64Array> {
@@ -152,6 +169,7 @@ interface MirrorOptions {
   factors: number;
   device: ComputeDevice;
   link: CoordinatorLink;
+  homes: RowHomes;
   sessionId: string;
   /** Absent: rows come in messages. */
   exchange?: RowExchange;

@@ -1,14 +1,15 @@
-import type { ClientWritableStream } from '@grpc/grpc-js';
-import { SystemError } from '../common/errors.js';
+import { DeviceError, NumericError, ShapeError } from '../common/errors.js';
 import { describeRows, encodeGram, encodeRows, rowsPerChunk, rowsPerExchange } from '../common/row-chunks.js';
 import type { RowExchange } from '../common/row-exchange.js';
 import { sideName } from '../common/sides.js';
+import { writeMessage } from '../common/write-message.js';
 import type { Side } from '../models/csr.js';
 import type { BlockResult } from '../models/device.js';
-import type { PushBlockRequest } from '../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
+import type { BlockHeader } from '../proto/generated/stoa/parameters/v1/BlockHeader.js';
 import type { PushBlockResponse__Output } from '../proto/generated/stoa/parameters/v1/PushBlockResponse.js';
 import type { RowsChunk } from '../proto/generated/stoa/parameters/v1/RowsChunk.js';
 import type { CoordinatorLink } from './coordinator-link.js';
+import type { RowPeer } from './row-homes.js';
 
 /** A coordinator that takes nothing for this long is gone, or will have leased the block again. */
 const PUSH_MS_MAX = 60_000;
@@ -28,45 +29,70 @@ export interface PushedBlock {
 }
 
 /**
- * Delivers a block, chunk by chunk as the coordinator takes them.
+ * Delivers a block, chunk by chunk as they are taken: to the coordinator, or to who has its rows and then, with the
+ * receipt, to the coordinator.
  *
- * @returns what became of it. Errors as `CoordinatorLink.call`.
+ * @returns what became of it. Errors as `GrpcLink.call`.
  */
-export function pushBlock(
+export async function pushBlock(
   link: CoordinatorLink,
+  home: RowPeer,
   block: PushedBlock,
   signal: AbortSignal,
 ): Promise<PushBlockResponse__Output['disposition']> {
-  return new Promise((resolve, reject) => {
-    const options = { deadline: Date.now() + PUSH_MS_MAX };
-    const call = link.parameters.PushBlock(options, (error, response) => {
-      signal.removeEventListener('abort', onAbort);
-      if (error === null) resolve(response!.disposition);
-      else reject(signal.aborted ? signal.reason : link.explain(error));
-    });
-    const onAbort = () => call.cancel();
-    signal.addEventListener('abort', onAbort, { once: true });
-    // Why writing failed is what the answer says.
-    writeBlock(call, block).catch(() => call.cancel());
+  const header = headerOf(block);
+  if (home === link) return (await push(link, header, chunksOf(block), signal)).disposition;
+  const bare = { ...header, gram: Buffer.alloc(0), crc32c: 0, loss: undefined };
+  const { disposition, receipt } = await push(home, bare, chunksOf(block), signal).catch(refused);
+  if (disposition !== 'DISPOSITION_HELD') return disposition;
+  return (await push(link, { ...header, receipt }, [], signal)).disposition;
+}
+
+/** Whoever takes rows in finds what is wrong with them, but only the worker can say it of its lease. */
+function refused(error: unknown): never {
+  if (!(error instanceof NumericError || error instanceof ShapeError)) throw error;
+  throw new DeviceError('STOA_DEVICE', `the result of a block was refused: ${error.message}`, {
+    cause: error,
   });
 }
 
-async function writeBlock(call: ClientWritableStream<PushBlockRequest>, block: PushedBlock): Promise<void> {
-  const { runId, sessionId, leaseId, side, clock, result } = block;
-  const header = {
+function push(
+  peer: RowPeer,
+  header: BlockHeader,
+  chunks: Iterable<RowsChunk>,
+  signal: AbortSignal,
+): Promise<PushBlockResponse__Output> {
+  return new Promise((resolve, reject) => {
+    const options = { deadline: Date.now() + PUSH_MS_MAX };
+    const call = peer.parameters.PushBlock(options, (error, response) => {
+      signal.removeEventListener('abort', onAbort);
+      if (error === null) resolve(response!);
+      else reject(signal.aborted ? signal.reason : peer.explain(error));
+    });
+    const onAbort = () => call.cancel();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const write = async () => {
+      await writeMessage(call, { header });
+      for (const chunk of chunks) await writeMessage(call, { chunk });
+      call.end();
+    };
+    // Why writing failed is what the answer says.
+    write().catch(() => call.cancel());
+  });
+}
+
+function headerOf({ runId, sessionId, leaseId, side, block, clock, result }: PushedBlock): BlockHeader {
+  return {
     runId,
     sessionId,
     leaseId,
     side: sideName(side),
-    block: block.block,
+    block,
     clock,
     ...encodeGram(result.gram),
     ...(result.loss === undefined ? {} : { loss: result.loss }),
     solveMs: result.ms,
   };
-  await writeMessage(call, { header });
-  for (const chunk of chunksOf(block)) await writeMessage(call, { chunk });
-  call.end();
 }
 
 /** The block's rows, through the exchange file while it has room, else in the messages. */
@@ -83,16 +109,4 @@ function* chunksOf({ side, rowStart, factors, result, exchange }: PushedBlock): 
   for (const step = rowsPerChunk(factors); row < rows; row += step) {
     yield encodeRows(slice(row, row + step), rowStart + row);
   }
-}
-
-/** Resolves when the message was handed to the connection; rejects when the call is over. */
-export function writeMessage<Message>(call: ClientWritableStream<Message>, message: Message): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onOver = () => reject(new SystemError('STOA_UNREACHABLE', 'the call has ended'));
-    call.once('close', onOver).once('error', onOver);
-    call.write(message, () => {
-      call.off('close', onOver).off('error', onOver);
-      resolve();
-    });
-  });
 }

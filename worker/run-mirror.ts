@@ -14,6 +14,7 @@ import type { GetRunSpecResponse__Output } from '../proto/generated/stoa/trainin
 import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
 import { type DatasetSource, openSource } from './dataset-source.js';
 import { FactorMirror } from './factor-mirror.js';
+import { RowHomes } from './row-homes.js';
 
 export interface RunMirror {
   readonly runId: string;
@@ -23,6 +24,8 @@ export interface RunMirror {
   readonly wantLoss: boolean;
   readonly source: DatasetSource;
   readonly tables: Readonly<Record<Side, FactorMirror>>;
+  /** Where its rows are. */
+  readonly homes: RowHomes;
   /** Absent: rows travel in messages. */
   readonly exchange?: RowExchange;
   dispose(): void;
@@ -45,9 +48,10 @@ export async function openRunMirror(
   const spec = await link.call(link.data, CONTROL.GetRunSpec, { runId }, { signal });
   const source = await openSource(spec, link, cacheDir);
   const { factors, wantsLoss: wantLoss } = spec;
-  const exchange = file && new RowExchange(file, spec);
+  const homes = new RowHomes(link, spec, spec.holders, link.tls);
+  const exchange = file === undefined || homes.isElsewhere ? undefined : new RowExchange(file, spec);
   const mirror = (side: Side, rows: number) =>
-    FactorMirror.create({ runId, side, rows, factors, device, link, sessionId, exchange });
+    FactorMirror.create({ runId, side, rows, factors, device, link, homes, sessionId, exchange });
   const tables = { users: await mirror('users', spec.users), items: await mirror('items', spec.items) };
   return {
     runId,
@@ -57,10 +61,12 @@ export async function openRunMirror(
     wantLoss,
     source,
     tables,
+    homes,
     exchange,
     dispose: () => {
       tables.users.dispose();
       tables.items.dispose();
+      homes.close();
     },
   };
 }

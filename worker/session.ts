@@ -127,6 +127,8 @@ class Session {
   });
   readonly #runner: BlockRunner;
   #deviceFailure: DeviceError | undefined;
+  /** Of the last run that the coordinator said is about to begin. */
+  #preparedRunId = '';
   /** Why the run in progress is not for this device: said once. */
   #unsuitable = '';
 
@@ -227,7 +229,11 @@ class Session {
     while (!this.#end.signal.aborted) {
       try {
         const options = { signal: this.#end.signal, timeoutMs: LEASE_CALL_MS };
-        return (await link.call(link.control, CONTROL.LeaseBlocks, request, options)).leases;
+        const prepared = { runId: this.#preparedRunId };
+        const answer = await link.call(link.control, CONTROL.LeaseBlocks, { ...request, prepared }, options);
+        if (answer.prepare === null) return answer.leases;
+        this.#preparedRunId = answer.prepare.runId;
+        this.#runner.prepare(answer.prepare);
       } catch (error) {
         if (this.#end.signal.aborted) break;
         if (error instanceof FencedError) this.#isOver(error);

@@ -18,6 +18,8 @@ const store = new ParameterStore({ users: rows, items: 1, factors });
 const seed = { seed: 1, side: 'users', rowStart: 0, rowEnd: rows, factors, stdDev: 0.1 } as const;
 initFactors(store.tables.current('users'), seed);
 const host: ParameterHost = {
+  gram: () => new Float64Array(0),
+  hasReceipt: () => false,
   store: () => store,
   judge: () => 'accepted',
   isAudited: () => false,

@@ -61,6 +61,6 @@ async function push(link: CoordinatorLink, rows: Float32Array, factors: number):
   const result = { rows, gram: new Float64Array(packedGramLength(factors)), ms: 1 };
   const ids = { runId: 'run', sessionId: 'session', leaseId: 1, side: 'users' as const };
   const block = { ...ids, block: 0, clock: 1, rowStart: 0, factors, result };
-  const disposition = await pushBlock(link, block, new AbortController().signal);
+  const disposition = await pushBlock(link, link, block, new AbortController().signal);
   if (disposition !== 'DISPOSITION_ACCEPTED') throw new Error(`the stream was answered ${disposition}`);
 }

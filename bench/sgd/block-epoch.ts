@@ -11,6 +11,8 @@ import { type SgdSettings, sgdColumns } from '../../models/sgd/sgd-settings.js';
 export interface EpochTimes {
   /** Of the whole epoch, s. */
   seconds: number;
+  /** Of all threads of this process, s: what it takes on a core of its own, also where others share it. */
+  cpu: number;
   /** Of it, in the engine, s. */
   drawing: number;
   descending: number;
@@ -35,7 +37,7 @@ export async function blockEpoch(
   const columns = sgdColumns(settings.model, settings.factors);
   const users = initialRows(settings, 'users', interactions.rows, columns);
   const items = initialRows(settings, 'items', interactions.cols, columns);
-  const times = { seconds: 0, drawing: 0, descending: 0, loss: 0, samples: 0 };
+  const times = { seconds: 0, cpu: 0, drawing: 0, descending: 0, loss: 0, samples: 0 };
   let next = 0;
   const work = async (): Promise<void> => {
     for (let block = next++; block + 1 < cuts.length; block = next++) {
@@ -62,9 +64,12 @@ export async function blockEpoch(
       times.samples += result.sampleCount;
     }
   };
+  const before = process.cpuUsage();
   const begin = performance.now();
   await Promise.all(Array.from({ length: threads }, work));
   times.seconds = (performance.now() - begin) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  times.cpu = (user + system) / 1e6;
   return times;
 }
 

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StateError, SystemError } from '../../common/errors.js';
 import { builtEntry } from '../../common/package-root.js';
-import { endChild } from '../local-workers.js';
+import { endChild } from '../local-processes.js';
 import type { Output } from '../output.js';
 
 /** How long a process may take to say that it is ready; a cold disk makes the first start slow. */

@@ -2,10 +2,11 @@ import { formatAddress, parseAddress } from '../../common/addresses.js';
 import type { StandIns } from '../../coordinator/coordinator.js';
 import { endProcess } from '../fatal-end.js';
 import { interruptible, untilAborted } from '../interrupts.js';
+import { addParametersFlag, type ParametersFlag } from '../parameters-flag.js';
 import { addServerTlsFlags, type TlsFlags, tlsOf } from '../tls-flags.js';
 import { required, toCommand, wholeNumber } from '../verb.js';
 
-interface Options extends TlsFlags {
+interface Options extends TlsFlags, ParametersFlag {
   listen: string;
   state: string;
   http?: string;
@@ -52,6 +53,10 @@ export const command = toCommand<Options>({
         wholeNumber('--disk-reserve', 1, 1_000_000),
         67,
       );
+    addParametersFlag(
+      command,
+      'parameter processes that runs wait for and keep their tables in (default: those that are there)',
+    );
     addServerTlsFlags(command);
     command
       .option('--etcd <url>', 'elect one leader of several coordinators; members of one etcd with commas')
@@ -82,6 +87,7 @@ export const command = toCommand<Options>({
         tls: tlsOf(options),
         log: roleLogger(output, 'coordinator'),
         standIns: standInsOf(options),
+        parameters: options.parameters,
         diskReserveBytes: options.diskReserve * 1e6,
         onFatal: endProcess,
       });

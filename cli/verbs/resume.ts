@@ -1,8 +1,9 @@
+import { addParametersFlag, LOCAL_PARAMETERS, type ParametersFlag } from '../parameters-flag.js';
 import { answerRun } from '../train-summary.js';
 import { toCommand } from '../verb.js';
 import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js';
 
-interface Options extends WorkerFlags {
+interface Options extends WorkerFlags, ParametersFlag {
   data?: string;
 }
 
@@ -18,6 +19,7 @@ export const command = toCommand<Options>({
       .argument('<run>', 'folder of the run')
       .option('--data <dataset>', 'where its data are now, if not where they were; as with "stoa train"');
     addWorkerFlags(command);
+    addParametersFlag(command, LOCAL_PARAMETERS);
   },
   run: async ({ args, options, output }) => {
     const { RunFolder } = await import('../../coordinator/training/run-folder.js');
@@ -25,7 +27,8 @@ export const command = toCommand<Options>({
     const runDir = String(args[0]);
     const { record, config } = await new RunFolder(runDir).read();
     const run = { ...(await dataOf(record, options.data)), config, runDir, resume: true };
-    answerRun(await runEmbedded({ ...run, ...workersOf(options) }, output), runDir, output);
+    const { parameters = 0 } = options;
+    answerRun(await runEmbedded({ ...run, ...workersOf(options), parameters }, output), runDir, output);
   },
 });
 

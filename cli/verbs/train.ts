@@ -1,12 +1,13 @@
 import { parseAddress } from '../../common/addresses.js';
 import { UsageError } from '../../common/errors.js';
+import { addParametersFlag, LOCAL_PARAMETERS, type ParametersFlag } from '../parameters-flag.js';
 import { addSettingFlags, loadRunConfig, type SettingFlags, settingsHelp } from '../run-settings.js';
 import { addClientTlsFlags, type TlsFlags } from '../tls-flags.js';
 import { answerRun } from '../train-summary.js';
 import { addUnbuilt, required, toCommand } from '../verb.js';
 import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js';
 
-interface Options extends SettingFlags, WorkerFlags, TlsFlags {
+interface Options extends SettingFlags, WorkerFlags, ParametersFlag, TlsFlags {
   data: string;
   test?: string;
   out: string;
@@ -36,6 +37,7 @@ export const command = toCommand<Options>({
       .addOption(required('--out <run>', 'folder of the run; refused when it has something in it'))
       .option('--test <dataset>', 'held-out interactions to evaluate on (default: those of the split)');
     addWorkerFlags(command);
+    addParametersFlag(command, LOCAL_PARAMETERS);
     command.option('--metrics <host:port>', 'Prometheus metrics there while it trains: /metrics');
     addSettingFlags(command);
     command.option(
@@ -61,27 +63,40 @@ export const command = toCommand<Options>({
     } else {
       const { runEmbedded } = await import('../embedded-run.js');
       const metrics = options.metrics === undefined ? undefined : parseAddress(options.metrics, '--metrics');
-      const run = { ...request, ...workersOf(options), metrics };
+      const { parameters = 0 } = options;
+      const run = { ...request, ...workersOf(options), parameters, metrics };
       answerRun(await runEmbedded(run, output), options.out, output);
     }
   },
 });
 
+/** Flags that "stoa coordinator" has too. */
+const COORDINATORS = ['--metrics', '--parameters'];
+
 /** Those flags are about workers and a coordinator of our own. */
-function refuseWorkerFlags({ workers, threads, device, isa, requireGpu, metrics }: Options): void {
+function refuseWorkerFlags({
+  workers,
+  threads,
+  device,
+  isa,
+  requireGpu,
+  parameters,
+  metrics,
+}: Options): void {
   const given = {
     '--workers': workers,
     '--threads': threads,
     '--device': device,
     '--isa': isa,
     '--require-gpu': requireGpu,
+    '--parameters': parameters,
     '--metrics': metrics,
   };
   for (const [flag, value] of Object.entries(given)) {
     if (value === undefined) continue;
     throw new UsageError(
       'STOA_USAGE',
-      `${flag} is decided where ${flag === '--metrics' ? 'the coordinator runs' : 'the workers run'}; leave it out with --coordinator`,
+      `${flag} is decided where ${COORDINATORS.includes(flag) ? 'the coordinator runs' : 'the workers run'}; leave it out with --coordinator`,
       {
         fields: { field: flag },
       },

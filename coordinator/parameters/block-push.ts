@@ -16,6 +16,7 @@ export class BlockPush {
   readonly outlook: Disposition;
   readonly #host: ParameterHost;
   readonly #header: BlockHeader__Output;
+  #isHeld = false;
   #shape: BlockShape | undefined;
   #intake: BlockIntake | undefined;
 
@@ -25,7 +26,10 @@ export class BlockPush {
     this.outlook = host.judge(header);
     if (this.outlook !== 'accepted') return;
     this.#refusing(() => {
-      this.#shape = host.shapeOf(header);
+      const shape = host.shapeOf(header);
+      this.#isHeld = host.hasReceipt(header);
+      // Rows that a parameter process has do not come here.
+      this.#shape = this.#isHeld ? { ...shape, rowEnd: shape.rowStart } : shape;
       this.#intake = new BlockIntake(header, this.#shape);
     });
   }
@@ -46,8 +50,13 @@ export class BlockPush {
     const outlook = host.judge(this.#header);
     if (outlook !== 'accepted') return outlook;
     const { delivery, chunks } = received;
+    if (this.#isHeld) {
+      const { digest } = this.#header.receipt!;
+      if (host.isAudited(this.#header)) delivery.digest = crc32c(bytesOf(delivery.gram), digest);
+      return host.deliver(delivery);
+    }
     const rows = host.store(delivery.runId).tables.next(delivery.side, shape.rowStart, shape.rowEnd);
-    copyRows(received, shape, rows, host.exchange(delivery.sessionId));
+    copyRows({ side: delivery.side, chunks }, shape, rows, host.exchange(delivery.sessionId));
     for (const chunk of chunks) {
       const way = chunk.exchangedRows > 0 ? 'exchange' : 'message';
       host.moved('in', way, chunk.rows.length + chunk.exchangedRows * shape.factors * 4);

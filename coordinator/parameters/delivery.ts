@@ -43,28 +43,22 @@ export interface ReceivedBlock {
 }
 
 /**
- * Takes in the chunks that follow a header, one after another. Nothing of them is stored.
+ * Takes in the rows of a block, chunk after chunk. Nothing of them is stored.
  *
- * Errors of all calls: {ShapeError} rows or Gram of another size, or out of order; {CorruptError} `STOA_CHECKSUM` of the
- * Gram; {NumericError} `STOA_NUMERIC_NOT_FINITE` of the sums.
+ * Errors of all calls: {ShapeError} rows of another size, or out of order.
  */
-export class BlockIntake {
-  readonly #header: BlockHeader__Output;
+export class RowsIntake {
   readonly #shape: BlockShape;
-  readonly #gram: Float64Array;
   readonly #chunks: RowsChunk__Output[] = [];
   #next: number;
 
-  constructor(header: BlockHeader__Output, shape: BlockShape) {
+  constructor(shape: BlockShape) {
     assert(shape.factors > 0, 'K is at least 1');
-    this.#header = header;
     this.#shape = shape;
     this.#next = shape.rowStart;
-    this.#gram = decodeGram(header, shape.factors);
-    requireFiniteSums(this.#gram);
   }
 
-  take({ chunk }: PushBlockRequest__Output): void {
+  take({ chunk }: Pick<PushBlockRequest__Output, 'chunk'>): void {
     if (!chunk) throw new ShapeError('STOA_SHAPE', 'one delivery has one header, then chunks of rows');
     const { rowEnd, factors } = this.#shape;
     const rows = rowsIn(chunk, factors);
@@ -78,20 +72,42 @@ export class BlockIntake {
     this.#next += rows;
   }
 
+  end(): readonly RowsChunk__Output[] {
+    const { rowEnd } = this.#shape;
+    if (this.#next === rowEnd) return this.#chunks;
+    throw new ShapeError('STOA_SHAPE', `rows ${this.#next} to ${rowEnd} of a block are missing`);
+  }
+}
+
+/**
+ * Takes in a delivery: its header, then the chunks that follow. Nothing of them is stored.
+ *
+ * Errors of all calls: as `RowsIntake`; {ShapeError} a Gram of another size; {CorruptError} `STOA_CHECKSUM` of the Gram;
+ * {NumericError} `STOA_NUMERIC_NOT_FINITE` of the sums.
+ */
+export class BlockIntake {
+  readonly #header: BlockHeader__Output;
+  readonly #gram: Float64Array;
+  readonly #rows: RowsIntake;
+
+  constructor(header: BlockHeader__Output, shape: BlockShape) {
+    this.#header = header;
+    this.#rows = new RowsIntake(shape);
+    this.#gram = decodeGram(header, shape.factors);
+    requireFiniteSums(this.#gram);
+  }
+
+  take(part: PushBlockRequest__Output): void {
+    this.#rows.take(part);
+  }
+
   end(): ReceivedBlock {
     const { runId, sessionId, leaseId, block, clock, solveMs } = this.#header;
-    const { rowEnd } = this.#shape;
-    if (this.#next !== rowEnd) {
-      throw new ShapeError(
-        'STOA_SHAPE',
-        `rows ${this.#next} to ${rowEnd} of a block of ${this.#header.side} are missing`,
-      );
-    }
+    const chunks = this.#rows.end();
     const side = sideOf(this.#header.side);
     const loss = lossOf(this.#header);
     const gram = this.#gram;
-    const delivery = { runId, sessionId, leaseId, side, block, clock, gram, loss, solveMs };
-    return { delivery, chunks: this.#chunks };
+    return { delivery: { runId, sessionId, leaseId, side, block, clock, gram, loss, solveMs }, chunks };
   }
 }
 
@@ -103,7 +119,7 @@ export class BlockIntake {
  *         {ShapeError} rows in an exchange file that the session does not have.
  */
 export function copyRows(
-  { delivery, chunks }: ReceivedBlock,
+  { side, chunks }: { side: Side; chunks: readonly RowsChunk__Output[] },
   { rowStart, factors }: BlockShape,
   out: Float32Array,
   exchange: RowExchange | undefined,
@@ -114,7 +130,7 @@ export function copyRows(
     else {
       if (exchange === undefined) throw new ShapeError('STOA_SHAPE', 'the session has no exchange file');
       const rows = place.subarray(0, chunk.exchangedRows * factors);
-      exchange.read('up', delivery.side, chunk.rowStart, rows);
+      exchange.read('up', side, chunk.rowStart, rows);
       checkRows(rows, chunk);
     }
   }

@@ -1,57 +1,62 @@
-import { assert } from '../../common/errors.js';
 import type { Side } from '../../models/csr.js';
 import type { BlockLoss } from '../../models/device.js';
-import { packedGramLength } from '../../models/gram.js';
 import { FactorTables } from './factor-tables.js';
-import { type BlockSums, PhaseSums } from './phase-sums.js';
+import { PhaseLedger, type TableSums } from './phase-ledger.js';
+import type { BlockSums } from './phase-sums.js';
+import type { PhaseTables } from './phase-tables.js';
+import { arraySource, type RowSource } from './row-source.js';
 
-/** What is known of a complete table besides its rows. */
-export interface TableSums {
-  /** Packed Gram of the table. */
-  gram: Float64Array;
-  /** Σ λ_row ‖row‖²; undefined where losses are not asked for. */
-  penalty?: number;
-}
-
-/** The tables of a run with their Grams: what the phases read and write. */
-export class ParameterStore {
+/** The tables of a run with their Grams, in this process: what the phases read and write. */
+export class ParameterStore implements PhaseTables {
   readonly tables: FactorTables;
-  readonly #sums: Record<Side, TableSums>;
-  #phase: { side: Side; sums: PhaseSums } | undefined;
+  readonly #ledger: PhaseLedger;
 
   constructor(shape: { users: number; items: number; factors: number }) {
     this.tables = new FactorTables(shape);
-    const none = () => ({ gram: new Float64Array(packedGramLength(shape.factors)) });
-    this.#sums = { users: none(), items: none() };
+    this.#ledger = new PhaseLedger(shape.factors);
   }
 
-  /** Sums of a side at its present clock. */
+  get factors(): number {
+    return this.tables.factors;
+  }
+
+  rows(side: Side): number {
+    return this.tables.rows(side);
+  }
+
+  clock(side: Side): number {
+    return this.tables.clock(side);
+  }
+
   sums(side: Side): TableSums {
-    return this.#sums[side];
+    return this.#ledger.sums(side);
   }
 
-  /** Sums of initial factors, or of tables from a checkpoint. */
   setSums(side: Side, sums: TableSums): void {
-    this.#sums[side] = sums;
+    this.#ledger.setSums(side, sums);
   }
 
   beginPhase(side: Side, blocks: number): void {
-    this.#phase = { side, sums: new PhaseSums(blocks, this.tables.factors) };
+    this.#ledger.begin(side, blocks);
   }
 
   /** Takes an accepted block, whose rows stand in `tables.next`; each block of a phase exactly once. */
   apply(block: number, sums: BlockSums): void {
-    assert(this.#phase !== undefined, 'a phase is in progress');
-    this.#phase.sums.add(block, sums);
+    this.#ledger.add(block, sums);
   }
 
-  /** Ends the phase: its clock becomes the present one. Returns the losses summed over its blocks. */
   commitPhase(): BlockLoss | undefined {
-    assert(this.#phase?.sums.isComplete, 'all blocks of the phase are in');
-    const { side, sums } = this.#phase;
+    const { side } = this.#ledger;
+    const loss = this.#ledger.commit();
     this.tables.commit(side);
-    this.#sums[side] = { gram: sums.gram, penalty: sums.loss?.penalty };
-    this.#phase = undefined;
-    return sums.loss;
+    return loss;
+  }
+
+  source(side: Side): RowSource {
+    return arraySource(this.tables.current(side), this.factors);
+  }
+
+  async whole(side: Side): Promise<Float32Array> {
+    return this.tables.current(side);
   }
 }

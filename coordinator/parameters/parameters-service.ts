@@ -25,15 +25,24 @@ import type { Disposition } from '../schedule/events.js';
 import { BlockPush } from './block-push.js';
 import { type BlockShape, type Delivery, discard, readHeader } from './delivery.js';
 import type { ParameterStore } from './parameter-store.js';
-import { gramAt, rangesAsked, tableAt } from './table-reads.js';
+import { rangesAsked, tableAt } from './table-reads.js';
 
 /** Results that are taken in at once; each takes up to 4 MiB until it is accepted. Others wait, unread. */
 const DELIVERIES_MAX = 32;
 
 /** The run in progress, as far as this service needs it. */
 export interface ParameterHost {
-  /** @throws {FencedError} `STOA_CLOCK_GONE`: the run is not in progress. */
+  /** @throws {FencedError} `STOA_CLOCK_GONE`: the run is not in progress, or its rows are in parameter processes. */
   store(runId: string): ParameterStore;
+  /** The packed Gram of a side. @throws {FencedError} `STOA_CLOCK_GONE`. */
+  gram(runId: string, side: Side, clock: number): Float64Array;
+  /**
+   * True where a parameter process has the rows of the result, false where they are due here.
+   *
+   * @throws {ShapeError} rows are in the wrong place; {FencedError} `STOA_LEASE_GONE`: the receipt is not of the present
+   *   tables.
+   */
+  hasReceipt(header: BlockHeader__Output): boolean;
   /** What would become of a result that says this of itself. */
   judge(header: BlockHeader__Output): Disposition;
   /** True where the result needs a digest, since it is compared with another worker's. */
@@ -133,7 +142,7 @@ function replier(
 }
 
 function getGram(host: ParameterHost, { runId, side, clock }: GetGramRequest__Output): GetGramResponse {
-  return encodeGram(gramAt(host.store(runId), sideOf(side), clock));
+  return encodeGram(host.gram(runId, sideOf(side), clock));
 }
 
 async function pushBlock(

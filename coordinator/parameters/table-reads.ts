@@ -3,7 +3,7 @@
 import { FencedError, UsageError } from '../../common/errors.js';
 import type { Side } from '../../models/csr.js';
 import type { FactorTables } from './factor-tables.js';
-import type { ParameterStore } from './parameter-store.js';
+import type { PhaseTables } from './phase-tables.js';
 
 interface RowRange {
   readonly rowStart: number;
@@ -22,8 +22,8 @@ export function tableAt(tables: FactorTables, side: Side, clock: number): Float3
 }
 
 /** The packed Gram of a side at a clock. @throws {FencedError} `STOA_CLOCK_GONE`. */
-export function gramAt(store: ParameterStore, side: Side, clock: number): Float64Array {
-  const kept = store.tables.clock(side);
+export function gramAt(store: PhaseTables, side: Side, clock: number): Float64Array {
+  const kept = store.clock(side);
   if (kept !== clock) throw clockGone(side, clock, kept);
   return store.sums(side).gram;
 }

@@ -1,11 +1,14 @@
 // A checkpoint: the tables at the end of a phase with their Grams.
 
 import type { Side } from '../../models/csr.js';
-import type { ParameterStore, TableSums } from '../parameters/parameter-store.js';
+import type { ParameterStore } from '../parameters/parameter-store.js';
+import type { TableSums } from '../parameters/phase-ledger.js';
+import type { PhaseTables } from '../parameters/phase-tables.js';
+import type { RowSource } from '../parameters/row-source.js';
 import type { RunConfig } from '../plan/run-config.js';
 
-/** A store's tables at one moment. They are not copied: see `Checkpoints.untilCaptured`. */
-export interface Snapshot {
+/** What is known of a checkpoint besides its rows. */
+export interface SnapshotFacts {
   runId: string;
   /** Identity of the data and the blocks: a checkpoint goes with one plan. */
   plan: string;
@@ -14,30 +17,33 @@ export interface Snapshot {
   nextPhase: number;
   factors: number;
   clocks: Record<Side, number>;
-  tables: Record<Side, Float32Array>;
   /** None of models that have none. */
   sums: Partial<Record<Side, TableSums>>;
+}
+
+/** With rows in this process, or, as a `RowSource`, where they are: see `Checkpoints.untilCaptured`. */
+export interface Snapshot<Rows = Float32Array> extends SnapshotFacts {
+  tables: Record<Side, Rows>;
   /** The tables that the run is to end with unless a later epoch is better, where these are not they. */
-  best?: { nextPhase: number; clocks: Record<Side, number>; tables: Readonly<Record<Side, Float32Array>> };
+  best?: { nextPhase: number; clocks: Record<Side, number>; tables: Readonly<Record<Side, Rows>> };
 }
 
 export function snapshotOf(
-  store: ParameterStore,
+  store: PhaseTables,
   run: { runId: string; plan: string; config: RunConfig },
   nextPhase: number,
-): Snapshot {
-  const { tables } = store;
+): Snapshot<RowSource> {
   return {
     ...run,
     nextPhase,
-    factors: tables.factors,
-    clocks: { users: tables.clock('users'), items: tables.clock('items') },
-    tables: { users: tables.current('users'), items: tables.current('items') },
+    factors: store.factors,
+    clocks: { users: store.clock('users'), items: store.clock('items') },
+    tables: { users: store.source('users'), items: store.source('items') },
     sums: { users: store.sums('users'), items: store.sums('items') },
   };
 }
 
-/** Puts what `snapshotOf` told into a fresh store of the same shape. */
+/** Puts a snapshot into a fresh store of the same shape. */
 export function restoreStore(
   store: ParameterStore,
   { clocks, tables, sums }: Pick<Snapshot, 'clocks' | 'tables' | 'sums'>,

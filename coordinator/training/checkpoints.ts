@@ -13,6 +13,7 @@ import type { Side } from '../../models/csr.js';
 import type { DiskGuard } from '../journal/disk-guard.js';
 import type { PhaseEnd } from '../journal/entries.js';
 import type { Fence } from '../leader/fence.js';
+import { arraySource, type RowSource } from '../parameters/row-source.js';
 import type { Snapshot } from './checkpoint.js';
 import {
   type CheckpointManifest,
@@ -25,8 +26,12 @@ import {
   termOf,
   writeManifest,
 } from './checkpoint-manifest.js';
-import { readCheckpoint } from './read-checkpoint.js';
+import { checkpointsToTry } from './checkpoint-order.js';
+import { checkSnapshot, loadSnapshot } from './read-snapshot.js';
 import { writeTable } from './table-file.js';
+
+/** What a checkpoint is written from. */
+type StoredSnapshot = Snapshot<Float32Array | RowSource>;
 
 /**
  * Least time from one checkpoint to the next. A disk takes some 10 ms to confirm one, and ten times that when others
@@ -45,7 +50,7 @@ const NO_GRAM = new Float64Array(0);
 
 interface TableToWrite extends Pick<Snapshot, 'clocks' | 'sums' | 'factors'> {
   side: Side;
-  tables: Readonly<Record<Side, Float32Array>>;
+  tables: Readonly<Record<Side, Float32Array | RowSource>>;
 }
 
 /** What was written of a checkpoint. */
@@ -118,7 +123,7 @@ export class Checkpoints {
    * Begins the checkpoint of a phase, unless the last one was only just begun; else waits for that one: what is on disk
    * is at most one phase behind. Arguments as `begin`. Errors of the checkpoint before.
    */
-  async beginIfDue(take: () => Snapshot, before: () => Promise<void>): Promise<void> {
+  async beginIfDue(take: () => StoredSnapshot, before: () => Promise<void>): Promise<void> {
     if (this.hasFailed) await this.settle();
     if (!this.isDue) return;
     await this.settle();
@@ -126,7 +131,7 @@ export class Checkpoints {
   }
 
   /** Has a checkpoint of the phase on disk when it resolves; arguments as `begin`. Errors of the writing. */
-  async reach(nextPhase: number, take: () => Snapshot, before: () => Promise<void>): Promise<void> {
+  async reach(nextPhase: number, take: () => StoredSnapshot, before: () => Promise<void>): Promise<void> {
     await this.settle();
     if (nextPhase === 0 || this.#lastPhase === nextPhase) return;
     this.begin(take(), before);
@@ -137,7 +142,7 @@ export class Checkpoints {
    * Starts to write a checkpoint, which appears only after `before` has resolved. It waits for room on the disk. A
    * failure comes out of `settle`.
    */
-  begin(snapshot: Snapshot, before: () => Promise<void>): void {
+  begin(snapshot: StoredSnapshot, before: () => Promise<void>): void {
     assert(!this.isWriting, 'one checkpoint is written at a time');
     this.#begunMs = this.#o.clock.nowMs();
     let capture = () => {};
@@ -174,17 +179,29 @@ export class Checkpoints {
   }
 
   /**
-   * The newest checkpoint that is whole, or undefined when there is none at all.
+   * The newest checkpoint that is whole, its rows in memory, or undefined when there is none at all.
    *
    * @param acknowledged what the journal says of the run's phases, oldest first; absent: there is no journal. Others
    *   are taken only when none of these is whole.
    * @throws {CorruptError} there are checkpoints, and none is whole.
    */
-  async latest(acknowledged?: readonly PhaseEnd[]): Promise<Snapshot | undefined> {
+  latest(acknowledged?: readonly PhaseEnd[]): Promise<Snapshot | undefined> {
+    return this.#newest(acknowledged, loadSnapshot);
+  }
+
+  /** As `latest`, but the rows stay on the disk: all of them have been checked, and are again when they are read. */
+  find(acknowledged?: readonly PhaseEnd[]): Promise<Snapshot<RowSource> | undefined> {
+    return this.#newest(acknowledged, checkSnapshot);
+  }
+
+  async #newest<Rows>(
+    acknowledged: readonly PhaseEnd[] | undefined,
+    read: (dir: string, manifest: CheckpointManifest) => Promise<Snapshot<Rows>>,
+  ): Promise<Snapshot<Rows> | undefined> {
     const { log } = this.#o;
     let damage: CorruptError | undefined;
     const found = await this.#names();
-    for (const candidate of inOrder(found, acknowledged)) {
+    for (const candidate of checkpointsToTry(found, acknowledged)) {
       if (candidate.isUnexpected) {
         log.warn(
           { checkpoint: candidate.name },
@@ -192,7 +209,7 @@ export class Checkpoints {
         );
       }
       try {
-        const snapshot = await this.#read(candidate.name, candidate.sha256);
+        const snapshot = await this.#read(candidate.name, candidate.sha256, read);
         await this.#rememberOthers(found, candidate.name);
         return snapshot;
       } catch (error) {
@@ -208,8 +225,14 @@ export class Checkpoints {
     });
   }
 
-  async #read(name: string, sha256: string | undefined): Promise<Snapshot> {
-    const { manifest, snapshot } = await readCheckpoint(this.#o.dir, name, sha256);
+  async #read<Rows>(
+    name: string,
+    sha256: string | undefined,
+    read: (dir: string, manifest: CheckpointManifest) => Promise<Snapshot<Rows>>,
+  ): Promise<Snapshot<Rows>> {
+    const { dir } = this.#o;
+    const manifest = await readManifest(path.join(dir, name), sha256);
+    const snapshot = await read(dir, manifest);
     this.#remember(manifest);
     this.#whole.set(name, tableFiles(manifest));
     this.#lastPhase = manifest.next_phase;
@@ -232,7 +255,7 @@ export class Checkpoints {
   }
 
   async #writeWhenThereIsRoom(
-    snapshot: Snapshot,
+    snapshot: StoredSnapshot,
     before: () => Promise<void>,
     captured: () => void,
   ): Promise<void> {
@@ -273,7 +296,7 @@ export class Checkpoints {
   }
 
   async #write(
-    snapshot: Snapshot,
+    snapshot: StoredSnapshot,
     written: Written,
     { before, captured }: { before: () => Promise<void>; captured: () => void },
   ): Promise<void> {
@@ -321,8 +344,10 @@ export class Checkpoints {
     if (before !== undefined && termOf(before.file) === fence.term) return before;
     const file = `${side}-${String(clock).padStart(6, '0')}.${fence.term}.table`;
     const rows = tables[side];
-    const facts = await writeTable(path.join(dir, file), rows, sums[side]?.gram ?? NO_GRAM);
-    return { file, clock, rows: rows.length / factors, ...facts, penalty: sums[side]?.penalty };
+    const source = rows instanceof Float32Array ? arraySource(rows, factors) : rows;
+    const facts = await writeTable(path.join(dir, file), source, sums[side]?.gram ?? NO_GRAM);
+    const count = rows.byteLength / 4 / factors;
+    return { file, clock, rows: count, ...facts, penalty: sums[side]?.penalty };
   }
 
   /**
@@ -361,22 +386,4 @@ export async function checkpointSettings(dir: string): Promise<Record<string, un
 export async function nextCheckpointTerm(dir: string): Promise<number> {
   const names = checkpointNames(await readdir(dir).catch(() => []));
   return 1 + Math.max(0, ...names.map(({ term }) => term));
-}
-
-interface Choice {
-  readonly name: string;
-  readonly sha256?: string;
-  readonly isUnexpected?: boolean;
-}
-
-function inOrder(found: readonly CheckpointName[], acknowledged: readonly PhaseEnd[] | undefined): Choice[] {
-  if (acknowledged === undefined) return found.map(({ name }) => ({ name }));
-  const there = new Set(found.map(({ name }) => name));
-  // Those that were removed to make room for newer ones are not missed.
-  const known = acknowledged.filter(({ checkpoint }) => there.has(checkpoint)).reverse();
-  const rest = found.filter(({ name }) => !acknowledged.some(({ checkpoint }) => checkpoint === name));
-  return [
-    ...known.map(({ checkpoint, sha256 }) => ({ name: checkpoint, sha256 })),
-    ...rest.map(({ name }) => ({ name, isUnexpected: true })),
-  ];
 }

@@ -21,6 +21,8 @@ export interface FinishOptions {
   training: Training;
   rowCounts: { users: Int32Array; items: Int32Array };
   roster: WorkerRoster;
+  /** Peak resident set size of other processes by name, bytes. */
+  peaks: Record<string, number>;
   clock: Clock;
 }
 
@@ -42,8 +44,8 @@ export async function finishRun(options: FinishOptions): Promise<TrainResult> {
     synthetic: data.train.manifest.synthetic,
     userIds: await data.train.userIds(),
     items: await data.train.items(),
-    userFactors: training.table('users'),
-    itemFactors: training.table('items'),
+    userFactors: await training.table('users'),
+    itemFactors: await training.table('items'),
     history,
     metrics,
     devices: training.devices,
@@ -75,8 +77,8 @@ async function evaluateRun(
     history: await data.foldIn?.loadCsr('users'),
     foldIn: data.foldIn === undefined ? undefined : objectiveOf(run.config),
     test: await data.test.loadCsr('users'),
-    userFactors: training.table('users'),
-    itemFactors: training.table('items'),
+    userFactors: await training.table('users'),
+    itemFactors: await training.table('items'),
     factors: training.plan.factors,
     threads: availableParallelism(),
     seed: run.config['train.seed'],
@@ -90,7 +92,8 @@ function resultOf(options: FinishOptions, metrics: Record<string, unknown> | und
   const { manifest, fingerprint } = data.train;
   const workers = [...training.sessions].map((id) => roster.get(id)).filter((entry) => entry !== undefined);
   workers.sort((a, b) => (a.name < b.name ? -1 : 1));
-  const peaks: Record<string, number> = { coordinator: process.resourceUsage().maxRSS * 1024 };
+  const coordinator = process.resourceUsage().maxRSS * 1024;
+  const peaks: Record<string, number> = { coordinator, ...options.peaks };
   for (const { name, peakRssBytes } of workers) peaks[name] = Math.max(peaks[name] ?? 0, peakRssBytes);
   const losses = training.metrics.losses();
   return {

@@ -1,9 +1,13 @@
-import { FencedError } from '../../common/errors.js';
+import { FencedError, ShapeError } from '../../common/errors.js';
 import { sideOf } from '../../common/sides.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
+import { PlacedStore } from '../holders/placed-store.js';
 import type { Fence } from '../leader/fence.js';
 import type { Exchanges } from '../parameters/exchanges.js';
+import { ParameterStore } from '../parameters/parameter-store.js';
 import type { ParameterHost } from '../parameters/parameters-service.js';
+import type { PhaseTables } from '../parameters/phase-tables.js';
+import { gramAt } from '../parameters/table-reads.js';
 import { PhaseTraining } from './phase-training.js';
 import type { ActiveRun, Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
@@ -16,7 +20,9 @@ export function parameterHost(
 ): ParameterHost {
   const requireActive = (runId: string) => activeRun(runs, runId);
   return {
-    store: (runId) => phaseTraining(requireActive(runId)).store,
+    store: (runId) => localStore(phaseTraining(requireActive(runId)).store, runId),
+    gram: (runId, side, clock) => gramAt(phaseTraining(requireActive(runId)).store, side, clock),
+    hasReceipt: (header) => hasReceipt(phaseTraining(requireActive(header.runId)).store, header),
     judge: (header) => {
       fence?.check();
       sideOf(header.side);
@@ -45,6 +51,29 @@ export function parameterHost(
 function phaseTraining({ run, training }: ActiveRun): PhaseTraining {
   if (training instanceof PhaseTraining) return training;
   throw new FencedError('STOA_CLOCK_GONE', `run ${run.id} has no tables by phase; pull and push its steps`);
+}
+
+/** @throws {FencedError} `STOA_CLOCK_GONE`: the rows are not here. */
+function localStore(store: PhaseTables, runId: string): ParameterStore {
+  if (store instanceof ParameterStore) return store;
+  throw new FencedError(
+    'STOA_CLOCK_GONE',
+    `the rows of run ${runId} are in parameter processes; GetRunSpec says where`,
+  );
+}
+
+function hasReceipt(store: PhaseTables, header: BlockHeader__Output): boolean {
+  const { runId, leaseId, block, clock, receipt } = header;
+  const isPlaced = store instanceof PlacedStore;
+  if (isPlaced !== (receipt !== null)) {
+    const place = isPlaced ? 'the parameter processes that GetRunSpec names' : 'the coordinator';
+    throw new ShapeError('STOA_SHAPE', `rows of run ${runId} are to be handed in to ${place}`);
+  }
+  if (!isPlaced || receipt === null) return false;
+  const side = sideOf(header.side);
+  const { digest, signature } = receipt;
+  if (store.placed.isReceipt({ runId, leaseId, side, block, clock, digest }, signature)) return true;
+  throw new FencedError('STOA_LEASE_GONE', 'the rows were handed in to tables that are there no more');
 }
 
 /** @throws {FencedError} `STOA_CLOCK_GONE`: another run, or none, is in progress. */

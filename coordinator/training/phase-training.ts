@@ -5,8 +5,9 @@ import { assert, SystemError } from '../../common/errors.js';
 import type { Side } from '../../models/csr.js';
 import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
 import { totalLoss } from '../../models/ials/loss.js';
+import { HolderLost } from '../holders/holder-lost.js';
 import type { Delivery } from '../parameters/delivery.js';
-import type { ParameterStore } from '../parameters/parameter-store.js';
+import type { PhaseTables } from '../parameters/phase-tables.js';
 import type { StepDelivery } from '../parameters/step-delivery.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import { objectiveOf, type RunConfig } from '../plan/run-config.js';
@@ -24,7 +25,7 @@ export interface PhaseTrainingOptions {
   plan: RunPlan;
   /** Identity of the plan, for checkpoints. */
   planFingerprint: string;
-  store: ParameterStore;
+  store: PhaseTables;
   checkpoints: Checkpoints;
   metrics: MetricsLog;
   host: ScheduleHost;
@@ -48,6 +49,11 @@ export class PhaseTraining implements Training, RunListener {
   #failure: unknown;
   #finish: ((outcome: 'completed' | 'stopped') => void) | undefined;
   #fail: ((error: unknown) => void) | undefined;
+  #end: () => void = () => {};
+  /** Resolves when nothing is needed of the tables any more. */
+  readonly #over = new Promise<void>((resolve) => {
+    this.#end = resolve;
+  });
 
   constructor(options: PhaseTrainingOptions) {
     this.#o = options;
@@ -67,7 +73,7 @@ export class PhaseTraining implements Training, RunListener {
     return this.#o.plan;
   }
 
-  get store(): ParameterStore {
+  get store(): PhaseTables {
     return this.#o.store;
   }
 
@@ -113,17 +119,30 @@ export class PhaseTraining implements Training, RunListener {
       phaseStart,
       phaseEnd: this.phaseCount,
     };
-    const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
-      this.#finish = resolve;
-      this.#fail = reject;
-      host.start(task, this);
-    });
+    try {
+      if (this.#failure !== undefined) throw this.#failure;
+      const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
+        this.#finish = resolve;
+        this.#fail = reject;
+        host.start(task, this);
+      });
+      return await this.#untilKept(ended);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** The outcome of the phases, when what is complete is durable. */
+  async #untilKept(ended: Promise<'completed' | 'stopped'>): Promise<'completed' | 'stopped'> {
     const outcome = await ended.catch(async (error: unknown) => {
       // What is complete is kept; why the run failed is what is told, not that a checkpoint failed too.
       await this.#checkpointNow().catch(() => {});
       throw error;
     });
-    if (this.#failure !== undefined) throw this.#failure;
+    const failure = this.#failure;
+    // Who leaves in good order stays for this.
+    if (failure instanceof HolderLost && failure.isLeaving) await this.#checkpointNow();
+    if (failure !== undefined) throw failure;
     await this.#checkpointNow();
     return outcome;
   }
@@ -132,21 +151,27 @@ export class PhaseTraining implements Training, RunListener {
     const { store, plan, host } = this.#o;
     store.beginPhase(phase.side, plan.blocks[phase.side].length);
     const startMs = this.#now();
-    const rows = store.tables.rows(phase.side);
+    const rows = store.rows(phase.side);
     this.#record = { epoch: phase.epoch + 1, side: phase.side, startMs, endMs: startMs, rows, blocks: [] };
     this.#workersMost = Math.max(this.#workersMost, host.schedule.sessionCount);
     this.#o.notify();
   }
 
-  table(side: Side): Float32Array {
-    return this.#o.store.tables.current(side);
+  table(side: Side): Promise<Float32Array> {
+    return this.#o.store.whole(side);
+  }
+
+  async retreat(loss: HolderLost): Promise<void> {
+    this.#failure ??= loss;
+    this.#o.host.stop();
+    await this.#over;
   }
 
   blockAccepted(lease: Lease, delivery: Delivery | StepDelivery): void {
     assert('gram' in delivery, 'blocks of this run deliver rows with their Gram');
     const { store, host } = this.#o;
     const record = this.#record!;
-    store.apply(lease.block.index, delivery);
+    store.apply(lease.block.index, delivery, lease.leaseId);
     this.#sessions.add(lease.sessionId);
     const facts = host.roster.get(lease.sessionId)?.facts;
     if (facts !== undefined) record.devices = distinctDevices([...(record.devices ?? []), facts]);
@@ -164,18 +189,18 @@ export class PhaseTraining implements Training, RunListener {
 
   async phaseCompleted(phase: Phase): Promise<void> {
     const { store, checkpoints, metrics } = this.#o;
-    const observed = store.commitPhase()?.observed;
     const record = this.#record!;
-    record.endMs = this.#now();
-    if (this.#o.config['train.loss']) record.loss = this.#lossAfter(observed);
-    metrics.append(phase.index, record);
-    this.#o.onPhase(phase.side, (record.endMs - record.startMs) / 1000);
-    this.#phasesDone = phase.index + 1;
     try {
+      const observed = (await store.commitPhase())?.observed;
+      record.endMs = this.#now();
+      if (this.#o.config['train.loss']) record.loss = this.#lossAfter(observed);
+      metrics.append(phase.index, record);
+      this.#o.onPhase(phase.side, (record.endMs - record.startMs) / 1000);
+      this.#phasesDone = phase.index + 1;
       if (this.#isCheckpointDue(phase)) await this.#beginCheckpoint();
       await checkpoints.untilCaptured(phase.index + 1);
     } catch (error) {
-      this.#failure = error;
+      this.#failure ??= error;
       this.#o.host.stop();
     }
     this.#o.notify();

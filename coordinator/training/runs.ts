@@ -7,12 +7,14 @@ import type { Logger } from 'pino';
 import type { Clock } from '../../common/clock.js';
 import { FencedError, messageOf, NotFoundError, StateError, StoaError } from '../../common/errors.js';
 import { openDataset } from '../../datasets/dataset.js';
+import type { HolderPool } from '../holders/holder-pool.js';
 import { DiskGuard } from '../journal/disk-guard.js';
 import type { Durability } from '../journal/durability.js';
 import type { JournaledRun } from '../journal/entries.js';
 import { type FolderLock, lockFolder } from '../journal/folder-lock.js';
 import type { RunConfig } from '../plan/run-config.js';
 import { checkpointSettings } from './checkpoints.js';
+import { Preparation } from './preparation.js';
 import { reconcileRun } from './reconcile-run.js';
 import { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
@@ -47,6 +49,7 @@ export interface RunsOptions {
   clock: Clock;
   log: Logger;
   durability: Durability;
+  holders: HolderPool;
   /** Runs of clients live here, each in a folder of its id. */
   runsDir: string;
   /** Told of every phase that has ended. */
@@ -58,6 +61,8 @@ export interface RunsOptions {
 }
 
 export class Runs {
+  /** Of the run that trains next. */
+  readonly preparation = new Preparation();
   readonly #o: RunsOptions;
   readonly #runs = new Map<string, Run>();
   readonly #line: Run[] = [];
@@ -271,7 +276,7 @@ export class Runs {
   }
 
   async #train(run: Run): Promise<void> {
-    const { host, clock, log, onPhase, onRead, durability } = this.#o;
+    const { host, clock, log, onPhase, onRead, durability, holders } = this.#o;
     const runLog = log.child({ run: run.id });
     const onReady = (active: ActiveRun) => {
       this.#active = active;
@@ -285,7 +290,9 @@ export class Runs {
         host,
         clock,
         log: runLog,
+        holders,
         durability: this.#isOurs(run.folder) ? durability : withoutJournal(durability),
+        preparation: this.preparation,
         onReady,
         onPhase,
         onRead,
@@ -304,6 +311,7 @@ export class Runs {
         if (!isFenced) runLog.error({ err: failure }, 'the end of the run could not be written down');
       });
     } finally {
+      this.preparation.clear();
       this.#active = undefined;
       run.training = undefined;
       await this.#unlock(run);

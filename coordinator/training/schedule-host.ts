@@ -142,6 +142,11 @@ export class ScheduleHost {
     this.#receive({ type: 'workerLeft', sessionId });
   }
 
+  /** Ends all sessions: their workers join again, with nothing in their memory. */
+  endSessions(): void {
+    for (const [sessionId] of this.roster.alive()) this.endSession(sessionId);
+  }
+
   /** What would become of a result. */
   judge(result: ResultKey, from: { sessionId: string; leaseId: number }): Disposition {
     return this.#schedule.judge(result, from);

@@ -4,7 +4,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../common/clock.js';
 import { assert, FencedError, SystemError } from '../../common/errors.js';
-import { sharedFloat32 } from '../../common/shared-memory.js';
 import type { Dataset } from '../../datasets/dataset.js';
 import type { Side } from '../../models/csr.js';
 import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
@@ -28,6 +27,7 @@ import type { Checkpoints } from './checkpoints.js';
 import type { MetricsLog } from './metrics-log.js';
 import type { RunListener, ScheduleHost } from './schedule-host.js';
 import type { Training } from './training.js';
+import { withMean } from './with-mean.js';
 
 export interface StepTrainingOptions {
   runId: string;
@@ -131,13 +131,16 @@ export class StepTraining implements Training, RunListener {
    * Of the epoch that the model is to have, once the run has ended. Ready for scoring: the inner product of two rows of
    * `mf` is the rating, its mean included.
    */
-  table(side: Side): Float32Array {
+  async table(side: Side): Promise<Float32Array> {
     const { store, settings } = this.#o;
     const tables = store.best ?? { users: store.kept('users'), items: store.kept('items') };
     if (side === 'items' || settings.model === 'bpr') return tables[side];
     this.#scoringUsers ??= withMean(tables.users, store.columns, settings.mean);
     return this.#scoringUsers;
   }
+
+  /** Its rows are in this process. */
+  async retreat(): Promise<void> {}
 
   /** @throws {SystemError} `STOA_RUN_FAILED`; errors of the checkpoints and of the validation. */
   async run(): Promise<'completed' | 'stopped'> {
@@ -379,14 +382,6 @@ export class StepTraining implements Training, RunListener {
   #now(): number {
     return Math.round(this.#o.activeMs() * 1000) / 1000;
   }
-}
-
-/** The user's bias, its row's last column, meets a 1 in every item's row. */
-function withMean(users: Float32Array, columns: number, mean: number): Float32Array {
-  const out = sharedFloat32(users.length);
-  out.set(users);
-  for (let at = columns - 1; at < out.length; at += columns) out[at] = out[at]! + mean;
-  return out;
 }
 
 function gone(block: number, clock: number): FencedError {

@@ -5,20 +5,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { sha256 } from '../../common/checksums.js';
 import type { Clock } from '../../common/clock.js';
-import { messageOf, StateError, StoaError } from '../../common/errors.js';
+import { messageOf, StateError, StoaError, SystemError } from '../../common/errors.js';
+import type { Side } from '../../models/csr.js';
+import { HolderLost } from '../holders/holder-lost.js';
+import type { HolderPool } from '../holders/holder-pool.js';
+import type { Holder } from '../holders/holder-roster.js';
 import { DiskGuard } from '../journal/disk-guard.js';
 import type { Durability } from '../journal/durability.js';
+import type { PhaseEnd } from '../journal/entries.js';
 import { type Fence, soleFence } from '../leader/fence.js';
-import { ParameterStore } from '../parameters/parameter-store.js';
 import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { phasesPerEpoch } from '../plan/run-config.js';
-import { restoreStore, type Snapshot } from './checkpoint.js';
+import type { Snapshot, SnapshotFacts } from './checkpoint.js';
 import { Checkpoints, nextCheckpointTerm } from './checkpoints.js';
 import { finishRun } from './finish-run.js';
-import { initializeItems } from './initial-factors.js';
 import { MetricsLog } from './metrics-log.js';
+import { openPlacedStore, openStore } from './open-phase-tables.js';
 import { openStepTraining } from './open-step-training.js';
 import { PhaseTraining } from './phase-training.js';
+import type { Preparation } from './preparation.js';
 import type { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
 import { requireSameSettings } from './same-settings.js';
@@ -31,6 +36,8 @@ import type { Training } from './training.js';
 const WORKERS_WAIT_MS = 5000;
 /** Between two tries on a disk that has too little room. */
 const DISK_RETRY_MS = 500;
+/** Losses of parameter processes without a phase between them: more often, and something is wrong that waiting won't mend. */
+const LOSSES_MAX = 5;
 const WAITING_FOR_DISK = 'waiting for room on the disk';
 
 /** By what its blocks deliver. */
@@ -41,39 +48,184 @@ export interface TrainingContext {
   clock: Clock;
   log: Logger;
   durability: Durability;
+  holders: HolderPool;
   onPhase: (side: string, seconds: number) => void;
   /** Told how many clocks behind each read of a run that pushes and pulls was. */
   onRead: (staleness: number) => void;
+  /** Of the run, until its first blocks are lent. */
+  preparation: Preparation;
   /** Told when blocks of the run can be asked for, before the first phase opens. */
   onReady: (ready: { run: Run; data: RunData; training: ActiveTraining }) => void;
 }
 
-/** @throws {StateError} `STOA_INTERRUPTED`: it was stopped, a checkpoint is kept; and all that can go wrong. */
+/** What a run is, whatever happens to its tables. */
+interface Prepared {
+  data: RunData;
+  rowCounts: { users: Int32Array; items: Int32Array };
+  plan: RunPlan;
+  planFingerprint: string;
+}
+
+/**
+ * Trains to the end. When parameter processes with rows of the run are lost, it goes back to its last checkpoint, waits
+ * for others, and on.
+ *
+ * @throws {StateError} `STOA_INTERRUPTED`: it was stopped, a checkpoint is kept; `STOA_NO_PARAMETERS`; and all that can
+ *   go wrong.
+ */
 export async function trainRun(run: Run, context: TrainingContext): Promise<TrainResult> {
-  const { host, clock, durability } = context;
+  const prepared = await prepare(run, context);
+  let losses = 0;
+  let phasesBefore = 0;
+  for (;;) {
+    try {
+      return await trainOn(run, prepared, context, losses > 0);
+    } catch (error) {
+      if (!(error instanceof HolderLost) || run.stopping.signal.aborted) throw error;
+      if (run.phasesDone > phasesBefore) losses = 0;
+      phasesBefore = run.phasesDone;
+      losses++;
+      if (losses > LOSSES_MAX) throw givenUp(run, error);
+      context.log.warn(`${error.message}; going back to the last checkpoint`);
+      // What workers keep of the phases that will be done again may differ from what comes of them.
+      context.host.endSessions();
+    }
+  }
+}
+
+async function prepare(run: Run, context: TrainingContext): Promise<Prepared> {
   run.enterStage('planning');
   const { dataset, test, fold_in: foldIn } = run.record;
   const data = await openRunData({ dataset, test, foldIn }, run.config);
+  announce(run, data, context);
   const rowCounts = {
     users: await data.train.rowCounts('users'),
     items: await data.train.rowCounts('items'),
   };
-  const plan = planFor(run, data, rowCounts, host);
-  const planFingerprint = fingerprintOf(plan, data);
+  const plan = planFor(run, data, rowCounts, context.host);
   await run.folder.writeText('plan.json', renderPlan(plan));
+  return { data, rowCounts, plan, planFingerprint: fingerprintOf(plan, data) };
+}
 
+/** From the last checkpoint to the end, or to the loss of rows. @throws {HolderLost} rows of the run are gone. */
+async function trainOn(
+  run: Run,
+  prepared: Prepared,
+  context: TrainingContext,
+  isAgain: boolean,
+): Promise<TrainResult> {
+  const { holders, log } = context;
+  const { signal } = run.stopping;
   const checkpoints = await checkpointsOf(run, context);
-  const acknowledged = durability.journal?.state.runs.get(run.id)?.phases;
-  const snapshot = run.isResumed ? await checkpoints.latest(acknowledged) : undefined;
-  if (snapshot !== undefined) requireGoesOn(snapshot, run, planFingerprint);
+  const chosen = await holders.gather(isAgain, signal, (sentence) => {
+    log.info(sentence);
+    run.enterStage(sentence);
+  });
+  if (signal.aborted) throw run.stopped();
+  const goesOn = run.isResumed || isAgain;
+  const scene = { run, prepared, context, checkpoints, goesOn };
+  try {
+    if (run.config.model !== 'ials') return await trainSteps(scene);
+    if (chosen.length === 0) return await trainHere(scene);
+    return await trainPlaced(scene, chosen);
+  } finally {
+    // What is being written must not meet what comes after it.
+    await checkpoints.settle().catch(() => {});
+    await run.training?.metrics.flush().catch(() => {});
+  }
+}
+
+interface Scene {
+  run: Run;
+  prepared: Prepared;
+  context: TrainingContext;
+  checkpoints: Checkpoints;
+  /** From the last checkpoint, where there is one. */
+  goesOn: boolean;
+}
+
+async function trainHere(scene: Scene): Promise<TrainResult> {
+  const { run, prepared } = scene;
+  const snapshot = await lastOf(scene, (known) => scene.checkpoints.latest(known));
+  const store = await openStore({ ...prepared, config: run.config }, snapshot);
+  return trainToEnd(scene, new PhaseTraining({ ...(await optionsOf(scene, snapshot)), store }));
+}
+
+async function trainSteps(scene: Scene): Promise<TrainResult> {
+  const { rowCounts, data } = scene.prepared;
+  const snapshot = await lastOf(scene, (known) => scene.checkpoints.latest(known));
+  const options = { ...(await optionsOf(scene, snapshot)), rowCounts, snapshot, data: data.train };
+  return trainToEnd(scene, await openStepTraining(options));
+}
+
+/** With the rows in parameter processes. */
+async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult> {
+  const { run, prepared, context } = scene;
+  const { plan } = prepared;
+  const { roster } = context.holders;
+  const snapshot = await lastOf(scene, (known) => scene.checkpoints.find(known));
+  run.enterStage('placing rows');
+  const sideOf = (side: Side) => ({
+    rows: plan[side],
+    clock: snapshot?.clocks[side] ?? 0,
+    blockStarts: plan.blocks[side].map(({ rowStart }) => rowStart),
+  });
+  let training: PhaseTraining | undefined;
+  let lost: HolderLost | undefined;
+  const retreat = async (loss: HolderLost) => {
+    lost ??= loss;
+    await training?.retreat(loss);
+  };
+  const placed = await context.holders.open({
+    runId: run.id,
+    factors: plan.factors,
+    sides: { users: sideOf('users'), items: sideOf('items') },
+    holders: chosen,
+    onLost: retreat,
+  });
+  roster.listen(async (holder, loss) => {
+    if (!placed.has(holder)) return;
+    if (loss.isLeaving) await retreat(loss);
+    else placed.lose(loss);
+  });
+  try {
+    const gone = chosen.find((holder) => !roster.isAlive(holder));
+    if (gone !== undefined) throw new HolderLost(`parameter process ${gone.name} is gone`);
+    const store = await openPlacedStore({ ...prepared, config: run.config }, placed, snapshot);
+    training = new PhaseTraining({ ...(await optionsOf(scene, snapshot)), store });
+    if (lost !== undefined) throw lost;
+    return await trainToEnd(scene, training);
+  } finally {
+    roster.listen(undefined);
+    await scene.checkpoints.settle().catch(() => {});
+    await placed.close();
+  }
+}
+
+/** The checkpoint that a run goes on from. @throws as `requireGoesOn`. */
+async function lastOf<Rows>(
+  { run, prepared, context, goesOn }: Scene,
+  find: (acknowledged: readonly PhaseEnd[] | undefined) => Promise<Snapshot<Rows> | undefined>,
+): Promise<Snapshot<Rows> | undefined> {
+  const acknowledged = context.durability.journal?.state.runs.get(run.id)?.phases;
+  const snapshot = goesOn ? await find(acknowledged) : undefined;
+  if (snapshot !== undefined) requireGoesOn(snapshot, run, prepared.planFingerprint);
+  return snapshot;
+}
+
+async function optionsOf(
+  { run, prepared, context, checkpoints }: Scene,
+  snapshot: Pick<SnapshotFacts, 'nextPhase'> | undefined,
+) {
+  const { host, clock, onPhase, onRead } = context;
   const phaseStart = snapshot?.nextPhase ?? 0;
   const metrics = await MetricsLog.open(run.folder.metricsFile, phaseStart, phasesPerEpoch(run.config));
   run.catchUp(metrics.records.at(-1)?.endMs ?? 0);
-  const options = {
+  return {
     runId: run.id,
     config: run.config,
-    plan,
-    planFingerprint,
+    plan: prepared.plan,
+    planFingerprint: prepared.planFingerprint,
     checkpoints,
     metrics,
     host,
@@ -81,21 +233,31 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
     phaseStart,
     activeMs: () => run.activeMs,
     notify: () => run.notify(),
-    onPhase: context.onPhase,
-    onRead: context.onRead,
+    onPhase,
+    onRead,
   };
-  const training: ActiveTraining =
-    run.config.model === 'ials'
-      ? new PhaseTraining({ ...options, store: await fillStore(run, plan, rowCounts, snapshot) })
-      : await openStepTraining({ ...options, rowCounts, snapshot, data: data.train });
+}
+
+async function trainToEnd({ run, prepared, context }: Scene, training: ActiveTraining): Promise<TrainResult> {
+  const { host, clock, durability, holders } = context;
+  const { data, rowCounts, plan } = prepared;
   run.training = training;
   context.onReady({ run, data, training });
-  await doPhases(run, training, host);
+  await doPhases(run, training, context);
   const finish = () => {
     durability.fence?.check();
-    return finishRun({ run, data, training, rowCounts, roster: host.roster, clock });
+    const peaks = holders.roster.peaks();
+    return finishRun({ run, data, training, rowCounts, roster: host.roster, peaks, clock });
   };
   return whenThereIsRoom(run, context, 4 * plan.factors * (plan.users + plan.items), finish);
+}
+
+function givenUp(run: Run, loss: HolderLost): SystemError {
+  return new SystemError(
+    'STOA_RUN_FAILED',
+    `run ${run.id} lost parameter processes ${LOSSES_MAX + 1} times without a phase between; the last time: ${loss.message}`,
+    { cause: loss },
+  );
 }
 
 async function checkpointsOf(run: Run, { clock, log, durability }: TrainingContext): Promise<Checkpoints> {
@@ -147,12 +309,20 @@ async function whenThereIsRoom<T>(
   }
 }
 
-async function doPhases(run: Run, training: Training, host: ScheduleHost): Promise<void> {
+/** Where shards are kept depends on who is there; a run that pushes and pulls has each worker read what it draws. */
+function announce(run: Run, data: RunData, { host, preparation }: TrainingContext): void {
+  if (run.config.model !== 'ials') return;
+  const workers = host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, run.stopping.signal);
+  void preparation.announce({ run, data }, workers);
+}
+
+async function doPhases(run: Run, training: Training, { host, preparation }: TrainingContext): Promise<void> {
   const { signal } = run.stopping;
   if (training.phasesDone < training.phaseCount) {
     run.enterStage('waiting for workers');
     await host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, signal);
   }
+  preparation.clear();
   if (signal.aborted) throw run.stopped();
   run.enterStage('');
   const stop = () => host.stop();
@@ -183,23 +353,8 @@ function planFor(
   });
 }
 
-async function fillStore(
-  run: Run,
-  plan: RunPlan,
-  rowCounts: { users: Int32Array; items: Int32Array },
-  snapshot: Snapshot | undefined,
-): Promise<ParameterStore> {
-  const store = new ParameterStore({ users: plan.users, items: plan.items, factors: plan.factors });
-  if (snapshot === undefined) {
-    await initializeItems(store, plan.blocks.items, rowCounts, run.config);
-    return store;
-  }
-  restoreStore(store, snapshot);
-  return store;
-}
-
 /** @throws {UsageError} a setting was changed; {StateError} `STOA_VERSION`: other data, or blocks cut elsewhere. */
-function requireGoesOn(snapshot: Snapshot, run: Run, planFingerprint: string): void {
+function requireGoesOn(snapshot: SnapshotFacts, run: Run, planFingerprint: string): void {
   const { dir } = run.folder;
   requireSameSettings(snapshot.config, run.config, run.folder);
   if (snapshot.plan === planFingerprint) return;

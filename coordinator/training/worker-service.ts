@@ -1,33 +1,43 @@
 // Handlers of stoa.training.v1.WorkerService.
 
 import path from 'node:path';
+import { formatAddress } from '../../common/addresses.js';
 import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
 import { sideName } from '../../common/sides.js';
 import { STOA_VERSION } from '../../common/version.js';
+import type { Side } from '../../models/csr.js';
 import { type DeviceFacts, factsOf } from '../../models/device-facts.js';
 import type { BlockLease } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { FetchDatasetFileRequest__Output } from '../../proto/generated/stoa/training/v1/FetchDatasetFileRequest.js';
 import type { FetchDatasetFileResponse } from '../../proto/generated/stoa/training/v1/FetchDatasetFileResponse.js';
 import type { GetRunSpecResponse } from '../../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import type { LeaseBlocksRequest__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
+import type { LeaseBlocksResponse } from '../../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
+import type { PrepareRun } from '../../proto/generated/stoa/training/v1/PrepareRun.js';
 import type { RegisterWorkerRequest__Output } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
 import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
+import type { RowHolder } from '../../proto/generated/stoa/training/v1/RowHolder.js';
 import type { StepDevice__Output } from '../../proto/generated/stoa/training/v1/StepDevice.js';
 import type { StepSpec } from '../../proto/generated/stoa/training/v1/StepSpec.js';
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { serverStream } from '../grpc-streams.js';
+import { PlacedStore } from '../holders/placed-store.js';
 import type { Exchanges } from '../parameters/exchanges.js';
-import { objectiveOf, solverOf } from '../plan/run-config.js';
+import { columnsOf, objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
+import { shardsAtHome } from '../schedule/homes.js';
 import { stepsOfClock } from '../schedule/sync/clock-steps.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
 import { activeRun } from './parameter-host.js';
+import { PhaseTraining } from './phase-training.js';
+import type { UpcomingRun } from './preparation.js';
 import type { Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
 import { sendFile } from './send-file.js';
 import { StepTraining } from './step-training.js';
+import type { ActiveTraining } from './train-run.js';
 
 const THREADS_MAX = 1024;
 const COUNT_MAX = 1024;
@@ -128,13 +138,29 @@ async function lease(
   runs: Runs,
   host: ScheduleHost,
   request: LeaseBlocksRequest__Output,
-): Promise<{ leases: BlockLease[] }> {
-  const { sessionId, requestId, count, waitDuration } = request;
+): Promise<LeaseBlocksResponse> {
+  const { sessionId, requestId, count, waitDuration, prepared } = request;
   requireRange('request_id', Buffer.byteLength(requestId), 1, 64, 'bytes');
   requireRange('count', count, 1, COUNT_MAX);
   const waitMs = waitDuration === null ? 0 : Number(waitDuration.seconds) * 1000 + waitDuration.nanos / 1e6;
-  const leases = await host.lease(sessionId, requestId, count, Math.max(0, waitMs));
-  return { leases: leases.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
+  const lent = host.lease(sessionId, requestId, count, Math.max(0, waitMs));
+  const answer = prepared === null ? await lent : await runs.preparation.orUpcoming(lent, prepared.runId);
+  if ('run' in answer) {
+    // The same request is asked again; that it is refused until then is told to that call.
+    lent.catch(() => {});
+    return { leases: [], prepare: prepareMessage(answer, sessionId, host) };
+  }
+  return { leases: answer.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
+}
+
+function prepareMessage(
+  { run, data }: UpcomingRun,
+  sessionId: string,
+  { schedule }: ScheduleHost,
+): PrepareRun {
+  const { shards } = data.train.manifest;
+  const homeShards = (side: Side) => shardsAtHome(schedule.sessions(), sessionId, side, shards[side].length);
+  return { runId: run.id, userShards: homeShards('users'), itemShards: homeShards('items') };
 }
 
 function toMessage(
@@ -168,14 +194,16 @@ function stepsOf(runs: Runs): { stepsPerEpoch: number; stepsPerClock: number } |
 }
 
 function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
-  const { run, data, training } = activeRun(runs, runId);
+  const { run, data } = runOf(runs, runId);
+  const training = runs.active?.training;
   const { train } = data;
   return {
     runId,
     ...(training instanceof StepTraining ? { steps: stepSpec(training) } : {}),
+    holders: holdersOf(training),
     objective: objectiveOf(run.config),
     solver: solverOf(run.config),
-    factors: training.plan.factors,
+    factors: columnsOf(run.config),
     wantsLoss: run.config['train.loss'],
     users: train.manifest.users,
     items: train.manifest.items,
@@ -183,6 +211,23 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
     datasetFingerprint: train.fingerprint,
     manifest: Buffer.from(train.manifestBytes),
   };
+}
+
+/** The run in progress, or the one that is about to begin. Errors of `activeRun`. */
+function runOf(runs: Runs, runId: string): UpcomingRun {
+  const { upcoming } = runs.preparation;
+  return upcoming?.run.id === runId ? upcoming : activeRun(runs, runId);
+}
+
+/** Where the rows are; nobody: with this coordinator. */
+function holdersOf(training: ActiveTraining | undefined): RowHolder[] {
+  const isPlaced = training instanceof PhaseTraining && training.store instanceof PlacedStore;
+  if (!isPlaced) return [];
+  return training.store.placed.placement.map(({ holder, users, items }) => ({
+    address: formatAddress(holder.address),
+    users,
+    items,
+  }));
 }
 
 function stepSpec({ spec }: StepTraining): StepSpec {
@@ -193,7 +238,7 @@ function stepSpec({ spec }: StepTraining): StepSpec {
 
 /** The path of a file that the manifest names. @throws {NotFoundError} `STOA_NOT_FOUND_FILE`. */
 function datasetFile(runs: Runs, runId: string, file: string): string {
-  const { train } = activeRun(runs, runId).data;
+  const { train } = runOf(runs, runId).data;
   if (Object.hasOwn(train.manifest.files, file)) {
     requireFileName(file);
     return path.join(train.dir, file);

@@ -10,6 +10,7 @@ import { DiskGuard } from '../../coordinator/journal/disk-guard.js';
 import type { PhaseEnd } from '../../coordinator/journal/entries.js';
 import { soleFence } from '../../coordinator/leader/fence.js';
 import { ParameterStore } from '../../coordinator/parameters/parameter-store.js';
+import type { RowSource } from '../../coordinator/parameters/row-source.js';
 import { parseRunConfig } from '../../coordinator/plan/run-config.js';
 import { snapshotOf } from '../../coordinator/training/checkpoint.js';
 import { Checkpoints, type CheckpointsOptions } from '../../coordinator/training/checkpoints.js';
@@ -64,7 +65,11 @@ function storeAt(phases: number): ParameterStore {
   return store;
 }
 
-const snapshotAt = (phases: number) => snapshotOf(storeAt(phases), run, phases);
+function snapshotAt(phases: number) {
+  const store = storeAt(phases);
+  const tables = { users: store.tables.current('users'), items: store.tables.current('items') };
+  return { ...snapshotOf(store, run, phases), tables };
+}
 
 async function write(checkpoints: Checkpoints, ...phases: number[]): Promise<void> {
   for (const phase of phases) {
@@ -73,11 +78,36 @@ async function write(checkpoints: Checkpoints, ...phases: number[]): Promise<voi
   }
 }
 
+async function rowsOf(source: RowSource): Promise<number[]> {
+  const rows: number[] = [];
+  for await (const piece of source.read()) rows.push(...piece);
+  return rows;
+}
+
 describe('checkpoints', () => {
   it('keep both tables, clocks, Grams and penalties bit for bit', async () => {
     await write(checkpointsOf(), 5);
     expect(await checkpointsOf().latest()).toEqual(snapshotAt(5));
     expect(snapshotAt(5).clocks).toEqual({ users: 3, items: 2 });
+  });
+
+  it('can be read piece by piece, without their tables in memory', async () => {
+    await write(checkpointsOf(), 5);
+    const found = (await checkpointsOf().find())!;
+    const { tables, ...facts } = snapshotAt(5);
+    expect({ ...found, tables: {} }).toEqual({ ...facts, tables: {} });
+    for (const side of ['users', 'items'] as const) {
+      expect(await rowsOf(found.tables[side])).toEqual([...tables[side]]);
+    }
+  });
+
+  it('are passed over where a piece is damaged, even if their rows stay on the disk', async () => {
+    await write(checkpointsOf(), 4, 5);
+    const file = path.join(folder, 'users-000003.1.table');
+    const bytes = await readFile(file);
+    bytes[7]! ^= 1;
+    await writeFile(file, bytes);
+    expect((await checkpointsOf().find())?.nextPhase).toBe(4);
   });
 
   it('keep the tables of models that have no Grams bit for bit', async () => {

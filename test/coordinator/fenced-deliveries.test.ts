@@ -49,6 +49,7 @@ beforeEach(async () => {
     stateDir: path.join(folder, 'state'),
     isEphemeral: false,
     fence: term,
+    tls: {},
     diskReserveBytes: 0,
     serving,
     metrics: new TrainingMetrics(serving.metrics.registry),

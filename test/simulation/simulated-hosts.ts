@@ -6,6 +6,7 @@ import type { Delivery } from '../../coordinator/parameters/delivery.js';
 import type { ParameterHost } from '../../coordinator/parameters/parameters-service.js';
 import type { StepDelivery } from '../../coordinator/parameters/step-delivery.js';
 import type { StepHost } from '../../coordinator/parameters/step-service.js';
+import { gramAt } from '../../coordinator/parameters/table-reads.js';
 import type { Disposition } from '../../coordinator/schedule/events.js';
 import { type Life, requirePhases } from './simulated-life.js';
 import { FACTORS, type SimulatedPlan } from './simulated-plan.js';
@@ -20,6 +21,8 @@ export interface Rim {
 export function parameterHostOf(life: Life, { plan, deliver, refuse }: Rim): ParameterHost {
   return {
     store: () => requirePhases(life).store,
+    gram: (_runId, side, clock) => gramAt(requirePhases(life).store, side, clock),
+    hasReceipt: () => false,
     judge: ({ runId, side, block, clock, ...from }) =>
       life.schedule.judge({ runId, side: sideOf(side), block, clock }, from),
     isAudited: ({ runId, side, block, clock }) =>

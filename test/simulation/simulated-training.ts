@@ -56,13 +56,15 @@ export class SimulatedPhases {
   }
 
   record(): SimulatedRecord {
-    const { tables, sums } = snapshotOf(
+    const { sums } = snapshotOf(
       this.store,
       { runId: RUN_ID, plan: '', config: parseRunConfig({}) },
       this.#phasesDone,
     );
     const grams = { users: sums.users!.gram.slice(), items: sums.items!.gram.slice() };
-    return { nextPhase: this.#phasesDone, users: tables.users.slice(), items: tables.items.slice(), grams };
+    const { tables } = this.store;
+    const users = tables.current('users').slice();
+    return { nextPhase: this.#phasesDone, users, items: tables.current('items').slice(), grams };
   }
 
   #begin(): void {

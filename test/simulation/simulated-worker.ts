@@ -369,6 +369,7 @@ export class SimulatedWorker {
       gram: this.#world.network.carry(gram.gram),
       crc32c: gram.crc32c,
       solveMs: 1,
+      receipt: null,
     };
     const parts: (PushBlockRequest__Output | undefined)[] = this.#chunksOf(
       rows,

@@ -7,6 +7,7 @@ import {
   type CoordinatorOptions,
   startCoordinator,
 } from '../../coordinator/coordinator.js';
+import { runParameterProcess } from '../../coordinator/holder/parameter-process.js';
 import { parseRunConfig } from '../../coordinator/plan/run-config.js';
 import { type LoadedModel, openModel } from '../../coordinator/registry/model-folder.js';
 import type { TrainResult } from '../../coordinator/training/train-result.js';
@@ -38,6 +39,7 @@ export class TrainingCluster {
   readonly coordinator: Coordinator;
   readonly #folder: string;
   readonly #workers = new Set<ClusterWorker>();
+  readonly #holders = new Set<ClusterWorker>();
   #count = 0;
 
   private constructor(coordinator: Coordinator, folder: string) {
@@ -83,6 +85,32 @@ export class TrainingCluster {
     };
     this.#workers.add(worker);
     return worker;
+  }
+
+  /** A parameter process, in this one. */
+  addParameters(name: string): ClusterWorker {
+    const stop = new AbortController();
+    const done = runParameterProcess({
+      coordinators: [this.coordinator.address],
+      listen: { host: '127.0.0.1', port: 0 },
+      name,
+      tls: {},
+      memory: (length) => new Float32Array(length),
+      log: quietLog,
+      signal: stop.signal,
+      reconnectForMs: 5000,
+    });
+    done.catch(() => {});
+    const holder: ClusterWorker = {
+      done,
+      leave: async () => {
+        stop.abort();
+        this.#holders.delete(holder);
+        await done;
+      },
+    };
+    this.#holders.add(holder);
+    return holder;
   }
 
   submit(run: {
@@ -149,6 +177,7 @@ export class TrainingCluster {
   async close(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.leave().catch(() => {})));
     await this.coordinator.shutdown();
+    await Promise.all([...this.#holders].map((holder) => holder.leave().catch(() => {})));
   }
 }
 

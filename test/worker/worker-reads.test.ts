@@ -15,6 +15,7 @@ import { CONTROL, CoordinatorLink } from '../../worker/coordinator-link.js';
 import { openSource } from '../../worker/dataset-source.js';
 import { openDevice } from '../../worker/devices/device-registry.js';
 import { FactorMirror } from '../../worker/factor-mirror.js';
+import { RowHomes } from '../../worker/row-homes.js';
 import { randomInteractions, writeInteractions } from '../support/random-dataset.js';
 import { RawWorker } from '../support/raw-worker.js';
 import { temporaryFolder } from '../support/small-data.js';
@@ -83,6 +84,7 @@ describe('rows', () => {
       factors: FACTORS,
       device,
       link,
+      homes: new RowHomes(link, { users: ROWS, items: 1 }, [], {}),
     });
 
   it('that this worker computed are not asked for again', async () => {

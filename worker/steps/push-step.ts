@@ -1,11 +1,11 @@
 import type { ClientWritableStream } from '@grpc/grpc-js';
 import { encodeRows, rowsPerChunk } from '../../common/row-chunks.js';
+import { writeMessage } from '../../common/write-message.js';
 import type { SgdBlockResult } from '../../models/sgd/sgd-block.js';
 import type { PushStepRequest } from '../../proto/generated/stoa/parameters/v1/PushStepRequest.js';
 import type { PushStepResponse__Output } from '../../proto/generated/stoa/parameters/v1/PushStepResponse.js';
 import type { RowsChunk } from '../../proto/generated/stoa/parameters/v1/RowsChunk.js';
 import type { CoordinatorLink } from '../coordinator-link.js';
-import { writeMessage } from '../push-block.js';
 
 /** A coordinator that takes nothing for this long is gone, or will have leased the block again. */
 const PUSH_MS_MAX = 60_000;

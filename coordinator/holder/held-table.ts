@@ -1,0 +1,248 @@
+// The rows of one side that a parameter process has, double-buffered by clock, and the results that were handed in for
+// the next clock. Pure: who may ask is the caller's.
+
+import { FencedError, ShapeError, StateError, UsageError } from '../../common/errors.js';
+import type { Side } from '../../models/csr.js';
+import type { BlockShape } from '../parameters/delivery.js';
+
+interface Rows {
+  readonly rowStart: number;
+  readonly rowEnd: number;
+}
+
+export interface HeldTableLayout {
+  readonly side: Side;
+  /** K. */
+  readonly factors: number;
+  /** Rows of the whole side. */
+  readonly rows: number;
+  readonly clock: number;
+  /** Held rows, ascending. */
+  readonly parts: readonly Rows[];
+  /** First row of every block of the side, ascending. */
+  readonly blockStarts: readonly number[];
+}
+
+/** Results of one block for the next clock. At most one stands in the table; what others handed in stands aside. */
+interface Slot {
+  /** The lease whose rows stand in the table of the next clock. */
+  inPlace?: number;
+  isAccepted: boolean;
+  readonly aside: Map<number, Float32Array>;
+}
+
+/** A block is lent twice at once, thrice where results are compared; leases that ended may have left rows besides. */
+const ASIDE_MAX = 4;
+
+export class HeldTable {
+  readonly #o: HeldTableLayout;
+  readonly #localStarts: number[] = [];
+  readonly #buffers: readonly [Float32Array, Float32Array];
+  readonly #slots = new Map<number, Slot>();
+  readonly #heldBlocks: ReadonlySet<number>;
+  #clock: number;
+  /** The other buffer still has the clock before, whole. */
+  #hasClockBefore = false;
+
+  /** @param memory zeros, of so many numbers. */
+  constructor(layout: HeldTableLayout, memory: (length: number) => Float32Array) {
+    this.#o = layout;
+    this.#clock = layout.clock;
+    let rows = 0;
+    for (const { rowStart, rowEnd } of layout.parts) {
+      this.#localStarts.push(rows);
+      rows += rowEnd - rowStart;
+    }
+    const length = rows * layout.factors;
+    this.#buffers = [memory(length), memory(length)];
+    const held = layout.blockStarts
+      .map((_, block) => block)
+      .filter((block) => this.#has(this.#rowsOf(block)));
+    this.#heldBlocks = new Set(held);
+  }
+
+  get factors(): number {
+    return this.#o.factors;
+  }
+
+  get clock(): number {
+    return this.#clock;
+  }
+
+  /** Of the rows at one clock. */
+  get byteLength(): number {
+    return this.#buffers[0].byteLength;
+  }
+
+  /** The ranges that were asked for, cut so that each lies in one part. @throws {UsageError} rows that are not here. */
+  pieces(ranges: readonly Rows[]): Rows[] {
+    const asked = ranges.length === 0 ? this.#o.parts : ranges;
+    let before = 0;
+    return asked.flatMap(({ rowStart, rowEnd }) => {
+      if (rowStart < before || rowEnd <= rowStart) throw this.#notHere(rowStart, rowEnd);
+      before = rowEnd;
+      const pieces: Rows[] = [];
+      for (let row = rowStart; row < rowEnd; ) {
+        const part = this.#o.parts[this.#partOf(row)];
+        if (part === undefined) throw this.#notHere(row, rowEnd);
+        const end = Math.min(rowEnd, part.rowEnd);
+        pieces.push({ rowStart: row, rowEnd: end });
+        row = end;
+      }
+      return pieces;
+    });
+  }
+
+  /**
+   * Rows of one part at a clock, in place. To be asked for again before every use: the phase may have moved on.
+   *
+   * @throws {FencedError} `STOA_CLOCK_GONE`.
+   */
+  at(clock: number, { rowStart, rowEnd }: Rows): Float32Array {
+    const isBefore = clock === this.#clock - 1 && this.#hasClockBefore;
+    if (clock !== this.#clock && !isBefore) {
+      throw new FencedError(
+        'STOA_CLOCK_GONE',
+        `${this.#o.side} at clock ${clock} cannot be read, the table is at clock ${this.#clock}; the phase has moved on`,
+      );
+    }
+    return this.#slice(clock, rowStart, rowEnd);
+  }
+
+  /** Writes rows of the present clock, before the first phase. @throws {UsageError} rows that are not here. */
+  fill(rowStart: number, rows: Float32Array): void {
+    const { factors } = this.#o;
+    const rowEnd = rowStart + rows.length / factors;
+    for (const piece of this.pieces([{ rowStart, rowEnd }])) {
+      const from = (piece.rowStart - rowStart) * factors;
+      const to = (piece.rowEnd - rowStart) * factors;
+      this.#slice(this.#clock, piece.rowStart, piece.rowEnd).set(rows.subarray(from, to));
+    }
+  }
+
+  /** @throws {ShapeError} there is no such block here. */
+  shapeOf(block: number): BlockShape {
+    if (this.#heldBlocks.has(block)) return { ...this.#rowsOf(block), factors: this.#o.factors };
+    throw new ShapeError('STOA_SHAPE', `block ${block} of ${this.#o.side} has no rows in this process`);
+  }
+
+  /** What would become of a result: `held` may yet count. */
+  outlook(block: number, clock: number): 'held' | 'duplicate' | 'stale' {
+    if (clock !== this.#clock + 1) return 'stale';
+    return this.#slots.get(block)?.isAccepted === true ? 'duplicate' : 'held';
+  }
+
+  /**
+   * Takes rows of a block in, of which `outlook` said `held`.
+   *
+   * @param write fills in the block's rows. Where it throws nothing is held of them, and what was held before stays.
+   */
+  hold(block: number, leaseId: number, write: (out: Float32Array) => void): void {
+    const { rowStart, rowEnd } = this.#rowsOf(block);
+    const slot: Slot = this.#slots.get(block) ?? { isAccepted: false, aside: new Map() };
+    this.#slots.set(block, slot);
+    if (slot.inPlace === undefined) {
+      this.#hasClockBefore = false;
+      write(this.#slice(this.#clock + 1, rowStart, rowEnd));
+      slot.inPlace = leaseId;
+      return;
+    }
+    const rows = new Float32Array((rowEnd - rowStart) * this.#o.factors);
+    write(rows);
+    if (slot.inPlace === leaseId) {
+      this.#slice(this.#clock + 1, rowStart, rowEnd).set(rows);
+      return;
+    }
+    slot.aside.delete(leaseId);
+    slot.aside.set(leaseId, rows);
+    for (const oldest of slot.aside.keys()) {
+      if (slot.aside.size <= ASIDE_MAX) break;
+      slot.aside.delete(oldest);
+    }
+  }
+
+  /**
+   * The result of a lease counts. Safe to repeat, within the phase and after it.
+   *
+   * @throws {FencedError} `STOA_CLOCK_GONE`: it is not here.
+   */
+  accept(block: number, clock: number, leaseId: number): void {
+    if (clock <= this.#clock) return;
+    const slot = clock === this.#clock + 1 ? this.#slots.get(block) : undefined;
+    if (slot !== undefined && slot.inPlace !== leaseId) {
+      const rows = slot.aside.get(leaseId);
+      const { rowStart, rowEnd } = this.#rowsOf(block);
+      if (rows !== undefined) {
+        this.#slice(clock, rowStart, rowEnd).set(rows);
+        slot.inPlace = leaseId;
+      }
+    }
+    if (slot?.inPlace !== leaseId) {
+      throw new FencedError(
+        'STOA_CLOCK_GONE',
+        `the rows of block ${block} of ${this.#o.side} at clock ${clock} are not here`,
+      );
+    }
+    slot.isAccepted = true;
+    slot.aside.clear();
+  }
+
+  /**
+   * Ends the phase: `clock` becomes the present one. Safe to repeat.
+   *
+   * @throws {StateError} `STOA_RUN_STATE`: it is not the next clock, or blocks are missing.
+   */
+  commit(clock: number): void {
+    if (clock === this.#clock) return;
+    const isAccepted = (block: number) => this.#slots.get(block)?.isAccepted === true;
+    const missing = [...this.#heldBlocks].filter((block) => !isAccepted(block)).length;
+    if (clock !== this.#clock + 1 || missing > 0) {
+      throw new StateError(
+        'STOA_RUN_STATE',
+        `${this.#o.side} cannot go from clock ${this.#clock} to ${clock}: ${missing} blocks are missing`,
+      );
+    }
+    this.#clock = clock;
+    this.#hasClockBefore = true;
+    this.#slots.clear();
+  }
+
+  #rowsOf(block: number): Rows {
+    const { blockStarts, rows } = this.#o;
+    return { rowStart: blockStarts[block]!, rowEnd: blockStarts[block + 1] ?? rows };
+  }
+
+  #has({ rowStart, rowEnd }: Rows): boolean {
+    const part = this.#o.parts[this.#partOf(rowStart)];
+    return part !== undefined && rowEnd <= part.rowEnd;
+  }
+
+  /** Index of the part that has a row, −1 where none has. */
+  #partOf(row: number): number {
+    const { parts } = this.#o;
+    let low = 0;
+    let high = parts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (parts[middle]!.rowEnd <= row) low = middle + 1;
+      else high = middle;
+    }
+    return low < parts.length && parts[low]!.rowStart <= row ? low : -1;
+  }
+
+  /** Rows of one part in the buffer of a clock. */
+  #slice(clock: number, rowStart: number, rowEnd: number): Float32Array {
+    const part = this.#partOf(rowStart);
+    const from = this.#localStarts[part]! + rowStart - this.#o.parts[part]!.rowStart;
+    const { factors } = this.#o;
+    return this.#buffers[clock % 2]!.subarray(from * factors, (from + rowEnd - rowStart) * factors);
+  }
+
+  #notHere(rowStart: number, rowEnd: number): UsageError {
+    return new UsageError(
+      'STOA_USAGE',
+      `ranges must ascend and lie in the rows of this process; ${rowStart} to ${rowEnd} of ${this.#o.side} does not`,
+      { fields: { field: 'ranges' } },
+    );
+  }
+}

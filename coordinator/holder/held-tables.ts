@@ -1,0 +1,116 @@
+import { FencedError, UsageError } from '../../common/errors.js';
+import { sideOf } from '../../common/sides.js';
+import type { Side } from '../../models/csr.js';
+import type { OpenTablesRequest__Output } from '../../proto/generated/stoa/parameters/v1/OpenTablesRequest.js';
+import { SECRET_BYTES } from '../holders/receipt.js';
+import { HeldTable } from './held-table.js';
+
+/** The tables of one run, from their opening to the next one. */
+export interface OpenTables {
+  readonly runId: string;
+  readonly generation: number;
+  /** Signs receipts. */
+  readonly secret: Uint8Array;
+  readonly sides: Readonly<Partial<Record<Side, HeldTable>>>;
+}
+
+/** What names a generation of tables, as `TablesKey` of the protos. */
+export interface TablesKey {
+  readonly holderId: string;
+  readonly runId: string;
+  readonly generation: number;
+}
+
+/**
+ * The tables that a parameter process has open: of one run, or none. Whoever asks names the place that a coordinator has
+ * given this process and the generation of the tables; a coordinator whose term is over can open nothing any more.
+ */
+export class HeldTables {
+  readonly #memory: (length: number) => Float32Array;
+  #place: { holderId: string; term: number } | undefined;
+  #open: OpenTables | undefined;
+
+  /** @param memory gives zeros, of so many numbers. */
+  constructor(memory: (length: number) => Float32Array) {
+    this.#memory = memory;
+  }
+
+  /** Bytes of the open tables, with their second buffers. */
+  get byteLength(): number {
+    const sides = Object.values(this.#open?.sides ?? {});
+    return sides.reduce((sum, table) => sum + 2 * table.byteLength, 0);
+  }
+
+  /** A coordinator has given this process a place: what it held before is gone. */
+  join(holderId: string, term: number): void {
+    this.#place = { holderId, term };
+    this.#open = undefined;
+  }
+
+  /** @throws {FencedError} `STOA_SESSION_OVER`, `STOA_NOT_LEADER`; {UsageError} a layout that makes no sense. */
+  open({ key, term, secret, factors, tables }: OpenTablesRequest__Output): void {
+    this.#requirePlace(key?.holderId);
+    if (key === null) throw wrong('key');
+    if (term !== this.#place!.term) {
+      throw new FencedError('STOA_NOT_LEADER', `term ${term} is over: term ${this.#place!.term} has begun`);
+    }
+    const { runId, generation } = key;
+    if (this.#open?.runId === runId && this.#open.generation === generation) return;
+    if (secret.length !== SECRET_BYTES) throw wrong('secret');
+    if (factors === 0) throw wrong('factors');
+    this.#open = undefined;
+    const sides: Partial<Record<Side, HeldTable>> = {};
+    for (const { side: name, rows, clock, parts, blockStarts } of tables) {
+      const side = sideOf(name);
+      requireAscending(parts, rows);
+      sides[side] = new HeldTable({ side, factors, rows, clock, parts, blockStarts }, this.#memory);
+    }
+    this.#open = { runId, generation, secret, sides };
+  }
+
+  /** Lets the tables go. */
+  close(key: TablesKey | null): void {
+    this.#requirePlace(key?.holderId);
+    if (this.#open?.generation === key?.generation) this.#open = undefined;
+  }
+
+  /** The tables that a coordinator speaks of. @throws {FencedError} `STOA_SESSION_OVER`, `STOA_CLOCK_GONE`. */
+  named(key: TablesKey | null): OpenTables {
+    this.#requirePlace(key?.holderId);
+    const open = this.#open;
+    if (open !== undefined && open.runId === key?.runId && open.generation === key.generation) return open;
+    throw new FencedError('STOA_CLOCK_GONE', `generation ${key?.generation} of the tables is not open here`);
+  }
+
+  /** The tables of a run, for its workers. @throws {FencedError} `STOA_CLOCK_GONE`. */
+  ofRun(runId: string): OpenTables {
+    if (this.#open?.runId === runId) return this.#open;
+    throw new FencedError('STOA_CLOCK_GONE', `this process has no rows of run ${runId}`, {
+      fields: { field: 'run_id' },
+    });
+  }
+
+  #requirePlace(holderId: string | undefined): void {
+    if (this.#place !== undefined && this.#place.holderId === holderId) return;
+    throw new FencedError('STOA_SESSION_OVER', 'this process has another place by now, or none');
+  }
+}
+
+/** One side of the tables. @throws {FencedError} `STOA_CLOCK_GONE`: nothing of it is here. */
+export function sideOfTables({ sides, runId }: OpenTables, side: Side): HeldTable {
+  const table = sides[side];
+  if (table !== undefined) return table;
+  throw new FencedError('STOA_CLOCK_GONE', `this process has no ${side} of run ${runId}`);
+}
+
+function requireAscending(parts: readonly { rowStart: number; rowEnd: number }[], rows: number): void {
+  let before = 0;
+  for (const { rowStart, rowEnd } of parts) {
+    if (rowStart < before || rowEnd <= rowStart || rowEnd > rows) throw wrong('parts');
+    before = rowEnd;
+  }
+}
+
+function wrong(field: string): UsageError {
+  return new UsageError('STOA_USAGE', `${field} of the tables to open makes no sense`, { fields: { field } });
+}

@@ -1,0 +1,99 @@
+// Handlers of stoa.parameters.v1.ParametersService in a parameter process: reads of its rows, and results on their way.
+
+import { crc32c } from '../../common/checksums.js';
+import { StateError } from '../../common/errors.js';
+import { bytesOf, encodeRows, rowsPerChunk } from '../../common/row-chunks.js';
+import { sideOf } from '../../common/sides.js';
+import { Slots } from '../../common/slots.js';
+import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
+import type { ParametersServiceHandlers } from '../../proto/generated/stoa/parameters/v1/ParametersService.js';
+import type { PullRowsRequest__Output } from '../../proto/generated/stoa/parameters/v1/PullRowsRequest.js';
+import type { PullRowsResponse } from '../../proto/generated/stoa/parameters/v1/PullRowsResponse.js';
+import type { PushBlockRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
+import type { PushBlockResponse } from '../../proto/generated/stoa/parameters/v1/PushBlockResponse.js';
+import { type ErrorLog, unary } from '../grpc-errors.js';
+import { clientStream, type StreamWriter, serverStream } from '../grpc-streams.js';
+import { signReceipt } from '../holders/receipt.js';
+import { copyRows, discard, RowsIntake, readHeader } from '../parameters/delivery.js';
+import { type HeldTables, sideOfTables } from './held-tables.js';
+
+/** Results that are taken in at once; each takes up to 4 MiB until it is complete. Others wait, unread. */
+const DELIVERIES_MAX = 32;
+
+export function rowsService(tables: HeldTables, log: ErrorLog): ParametersServiceHandlers {
+  const slots = new Slots(DELIVERIES_MAX);
+  const elsewhere = () => {
+    throw new StateError('STOA_RUN_STATE', 'a parameter process has rows only; ask the coordinator');
+  };
+  return {
+    PullRows: serverStream<PullRowsRequest__Output, PullRowsResponse>(
+      (request, writer) => pullRows(tables, request, writer),
+      log,
+    ),
+    PushBlock: clientStream<PushBlockRequest__Output, PushBlockResponse>(
+      (parts) => slots.hold(() => pushBlock(tables, parts)),
+      log,
+    ),
+    GetGram: unary(elsewhere, log),
+    PullStep: serverStream(async () => elsewhere(), log),
+    PushStep: clientStream(async () => elsewhere(), log),
+  };
+}
+
+async function pullRows(
+  tables: HeldTables,
+  { runId, side, clock, ranges }: PullRowsRequest__Output,
+  writer: StreamWriter<PullRowsResponse>,
+): Promise<void> {
+  const table = sideOfTables(tables.ofRun(runId), sideOf(side));
+  const step = rowsPerChunk(table.factors);
+  for (const { rowStart, rowEnd } of table.pieces(ranges)) {
+    for (let row = rowStart; row < rowEnd; row += step) {
+      const rows = table.at(clock, { rowStart: row, rowEnd: Math.min(rowEnd, row + step) });
+      await writer.write({ chunk: encodeRows(rows, row) });
+    }
+  }
+  await writer.flush();
+}
+
+/** Takes the rows of a result in. Nothing of it counts until the coordinator says so. */
+async function pushBlock(
+  tables: HeldTables,
+  parts: AsyncIterator<PushBlockRequest__Output>,
+): Promise<PushBlockResponse> {
+  const header = await readHeader(parts);
+  const { block, clock } = header;
+  const outlook = tableOf(tables, header).outlook(block, clock);
+  if (outlook !== 'held') {
+    await discard(parts);
+    return { disposition: outlook === 'stale' ? 'DISPOSITION_STALE' : 'DISPOSITION_DUPLICATE' };
+  }
+  const shape = tableOf(tables, header).shapeOf(block);
+  const intake = new RowsIntake(shape);
+  for (let part = await parts.next(); !part.done; part = await parts.next()) intake.take(part.value);
+  return hold(tables, header, intake);
+}
+
+/** At one moment: nothing else happens in between. */
+function hold(tables: HeldTables, header: BlockHeader__Output, intake: RowsIntake): PushBlockResponse {
+  const { runId, leaseId, block, clock } = header;
+  const side = sideOf(header.side);
+  const chunks = intake.end();
+  const { secret } = tables.ofRun(runId);
+  const table = tableOf(tables, header);
+  // While its rows came in, another result may have counted, or the phase ended.
+  const outlook = table.outlook(block, clock);
+  if (outlook === 'stale') return { disposition: 'DISPOSITION_STALE' };
+  if (outlook === 'duplicate') return { disposition: 'DISPOSITION_DUPLICATE' };
+  let digest = 0;
+  table.hold(block, leaseId, (out) => {
+    copyRows({ side, chunks }, table.shapeOf(block), out, undefined);
+    digest = crc32c(bytesOf(out));
+  });
+  const signature = signReceipt(secret, { runId, leaseId, side, block, clock, digest });
+  return { disposition: 'DISPOSITION_HELD', receipt: { digest, signature } };
+}
+
+function tableOf(tables: HeldTables, { runId, side }: BlockHeader__Output) {
+  return sideOfTables(tables.ofRun(runId), sideOf(side));
+}

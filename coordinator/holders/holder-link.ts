@@ -1,0 +1,197 @@
+// A coordinator's connection to one parameter process, for one generation of tables. Every call is safe to repeat, and
+// is repeated while the process may yet answer; then it is lost.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { formatAddress } from '../../common/addresses.js';
+import { CorruptError, messageOf, SystemError } from '../../common/errors.js';
+import { GrpcLink, LINK_OPTIONS } from '../../common/grpc-link.js';
+import { channelCredentials, type TlsOptions } from '../../common/grpc-security.js';
+import { services } from '../../common/grpc-services.js';
+import { decodeRows, encodeRows, rowsPerChunk } from '../../common/row-chunks.js';
+import { sideName } from '../../common/sides.js';
+import { writeMessage } from '../../common/write-message.js';
+import type { Side } from '../../models/csr.js';
+import type { AcceptedResult } from '../../proto/generated/stoa/parameters/v1/AcceptedResult.js';
+import type { OpenTablesRequest } from '../../proto/generated/stoa/parameters/v1/OpenTablesRequest.js';
+import type { ParametersServiceClient } from '../../proto/generated/stoa/parameters/v1/ParametersService.js';
+import type { TablesServiceClient } from '../../proto/generated/stoa/parameters/v1/TablesService.js';
+import { HolderLost } from './holder-lost.js';
+import type { Holder } from './holder-roster.js';
+
+const TABLES = services.parameters.v1.TablesService.service;
+/** A process that does not answer for so long is lost, even if its heartbeats come: it may be cut off from here. */
+const INSIST_MS = 10_000;
+const RETRY_MS = 100;
+/** Making room for tables of many gigabytes takes the system a while. */
+const OPEN_MS = 60_000;
+const FILL_MS = 60_000;
+/** Results told at once at most. */
+const RESULTS_MAX = 1024;
+
+export interface TablesOfRun {
+  readonly runId: string;
+  readonly generation: number;
+  readonly factors: number;
+}
+
+export class HolderLink extends GrpcLink {
+  readonly holder: Holder;
+  readonly #run: TablesOfRun;
+  readonly #tables: TablesServiceClient;
+  readonly #parameters: ParametersServiceClient;
+  readonly #gone = new AbortController();
+  readonly #onLost: (loss: HolderLost) => void;
+  #accepted: AcceptedResult[] = [];
+  #telling: Promise<void> | undefined;
+
+  /** @param onLost called once, when a call has failed for good. */
+  constructor(holder: Holder, run: TablesOfRun, tls: TlsOptions, onLost: (loss: HolderLost) => void) {
+    super(holder.address);
+    this.holder = holder;
+    this.#run = run;
+    this.#onLost = onLost;
+    const target = formatAddress(holder.address);
+    const credentials = channelCredentials(holder.address.host, tls);
+    this.#tables = new services.parameters.v1.TablesService(target, credentials, LINK_OPTIONS);
+    this.#parameters = new services.parameters.v1.ParametersService(target, credentials, LINK_OPTIONS);
+  }
+
+  /** Errors of all calls: {HolderLost}; {StoaError} what the process said of a layout that it cannot take. */
+  async open(layout: Omit<OpenTablesRequest, 'key'>): Promise<void> {
+    const request = { ...layout, key: this.#key };
+    await this.#insist((signal) =>
+      this.call(this.#tables, TABLES.OpenTables, request, { signal, timeoutMs: OPEN_MS }),
+    );
+  }
+
+  /** Writes rows of the clock that the tables were opened at. */
+  fill(side: Side, rowStart: number, rows: Float32Array): Promise<void> {
+    return this.#insist((signal) => this.#fill(side, rowStart, rows, signal));
+  }
+
+  /** Tells that a result counts, soon, and after all that were told before. */
+  accept(result: AcceptedResult): void {
+    this.#accepted.push(result);
+    this.#telling ??= this.#tell().finally(() => {
+      this.#telling = undefined;
+    });
+    // Whoever waits for it hears of it; so does `onLost`.
+    this.#telling.catch(() => {});
+  }
+
+  /** Resolves when the process knows of all results that count. */
+  async settled(): Promise<void> {
+    await this.#telling;
+  }
+
+  async commit(side: Side, clock: number): Promise<void> {
+    const request = { key: this.#key, side: sideName(side), clock };
+    await this.#insist((signal) => this.call(this.#tables, TABLES.CommitTable, request, { signal }));
+  }
+
+  /** Reads rows of one part at a clock, in order, whole rows at a time. */
+  async *pull(side: Side, clock: number, rowStart: number, rowEnd: number): AsyncGenerator<Float32Array> {
+    const { runId, factors } = this.#run;
+    let progressMs = performance.now();
+    for (let row = rowStart; row < rowEnd; ) {
+      const ranges = [{ rowStart: row, rowEnd }];
+      const call = this.#parameters.PullRows({ runId, side: sideName(side), clock, ranges });
+      try {
+        for await (const { chunk } of this.stream(call, this.#gone.signal)) {
+          const rows = decodeRows(chunk!, factors);
+          row += rows.length / factors;
+          yield rows;
+          progressMs = performance.now();
+        }
+      } catch (error) {
+        if (!this.#isWorthAnother(error) || performance.now() - progressMs > INSIST_MS)
+          throw this.#lose(error);
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  async releaseTables(): Promise<void> {
+    await this.call(this.#tables, TABLES.CloseTables, { key: this.#key }, { timeoutMs: 1000 });
+  }
+
+  /** The process is not there any more: ends calls under way. */
+  abandon(loss: HolderLost): void {
+    this.#gone.abort(loss);
+  }
+
+  close(): void {
+    this.#tables.close();
+    this.#parameters.close();
+  }
+
+  get #key() {
+    const { runId, generation } = this.#run;
+    return { holderId: this.holder.id, runId, generation };
+  }
+
+  async #tell(): Promise<void> {
+    while (this.#accepted.length > 0) {
+      const results = this.#accepted.splice(0, RESULTS_MAX);
+      const request = { key: this.#key, results };
+      await this.#insist((signal) => this.call(this.#tables, TABLES.AcceptResults, request, { signal }));
+    }
+  }
+
+  #fill(side: Side, rowStart: number, rows: Float32Array, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const call = this.#tables.FillTable({ deadline: Date.now() + FILL_MS }, (error) => {
+        signal.removeEventListener('abort', onAbort);
+        if (error === null) resolve();
+        else reject(signal.aborted ? signal.reason : this.explain(error));
+      });
+      const onAbort = () => call.cancel();
+      signal.addEventListener('abort', onAbort, { once: true });
+      const write = async () => {
+        const { factors } = this.#run;
+        await writeMessage(call, { key: this.#key });
+        const step = rowsPerChunk(factors);
+        for (let row = 0; row * factors < rows.length; row += step) {
+          const piece = rows.subarray(row * factors, (row + step) * factors);
+          const chunk = encodeRows(piece, rowStart + row);
+          await writeMessage(call, { filled: { side: sideName(side), chunk } });
+        }
+        call.end();
+      };
+      // Why writing failed is what the answer says.
+      write().catch(() => call.cancel());
+    });
+  }
+
+  async #insist<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const begunMs = performance.now();
+    for (;;) {
+      try {
+        return await call(this.#gone.signal);
+      } catch (error) {
+        if (!this.#isWorthAnother(error) || performance.now() - begunMs > INSIST_MS) throw this.#lose(error);
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  #isWorthAnother(error: unknown): boolean {
+    const isPassing =
+      error instanceof CorruptError || (error instanceof SystemError && !(error instanceof HolderLost));
+    return isPassing && !this.#gone.signal.aborted;
+  }
+
+  #lose(error: unknown): HolderLost {
+    const { name } = this.holder;
+    const loss =
+      error instanceof HolderLost
+        ? error
+        : new HolderLost(
+            `parameter process ${name} at ${this.target} failed: ${messageOf(error)}`,
+            false,
+            error,
+          );
+    this.#onLost(loss);
+    return loss;
+  }
+}

@@ -1,0 +1,85 @@
+import { sharedFloat32 } from '../../common/shared-memory.js';
+import type { Side } from '../../models/csr.js';
+import type { BlockLoss } from '../../models/device.js';
+import { PhaseLedger, type TableSums } from '../parameters/phase-ledger.js';
+import type { BlockSums } from '../parameters/phase-sums.js';
+import type { PhaseTables } from '../parameters/phase-tables.js';
+import type { RowSource } from '../parameters/row-source.js';
+import type { PlacedTables } from './placed-tables.js';
+
+/** The tables of a run with their Grams, the rows of which are in parameter processes. */
+export class PlacedStore implements PhaseTables {
+  readonly placed: PlacedTables;
+  readonly #ledger: PhaseLedger;
+  readonly #clocks: Record<Side, number>;
+  readonly #whole: Partial<Record<Side, { clock: number; rows: Promise<Float32Array> }>> = {};
+
+  constructor(placed: PlacedTables, clocks: Readonly<Record<Side, number>>) {
+    this.placed = placed;
+    this.#ledger = new PhaseLedger(placed.factors);
+    this.#clocks = { ...clocks };
+  }
+
+  get factors(): number {
+    return this.placed.factors;
+  }
+
+  rows(side: Side): number {
+    return this.placed.rows(side);
+  }
+
+  clock(side: Side): number {
+    return this.#clocks[side];
+  }
+
+  sums(side: Side): TableSums {
+    return this.#ledger.sums(side);
+  }
+
+  setSums(side: Side, sums: TableSums): void {
+    this.#ledger.setSums(side, sums);
+  }
+
+  beginPhase(side: Side, blocks: number): void {
+    this.#ledger.begin(side, blocks);
+  }
+
+  apply(block: number, sums: BlockSums, leaseId: number): void {
+    const { side } = this.#ledger;
+    this.#ledger.add(block, sums);
+    this.placed.accept({ side, block, clock: this.#clocks[side] + 1, leaseId });
+  }
+
+  async commitPhase(): Promise<BlockLoss | undefined> {
+    const { side } = this.#ledger;
+    const clock = this.#clocks[side] + 1;
+    await this.placed.commit(side, clock);
+    this.#clocks[side] = clock;
+    return this.#ledger.commit();
+  }
+
+  source(side: Side): RowSource {
+    return this.placed.source(side, this.#clocks[side]);
+  }
+
+  /** Asked again at one clock, it answers the same array. */
+  whole(side: Side): Promise<Float32Array> {
+    const clock = this.#clocks[side];
+    let kept = this.#whole[side];
+    if (kept?.clock !== clock) {
+      kept = { clock, rows: this.#gather(side) };
+      this.#whole[side] = kept;
+    }
+    return kept.rows;
+  }
+
+  async #gather(side: Side): Promise<Float32Array> {
+    const rows = sharedFloat32(this.rows(side) * this.factors);
+    let at = 0;
+    for await (const piece of this.source(side).read()) {
+      rows.set(piece, at);
+      at += piece.length;
+    }
+    return rows;
+  }
+}
