@@ -13,9 +13,10 @@ import { FencedError, messageOf, StateError, SystemError } from '../../common/er
 import type { Fence } from '../leader/fence.js';
 import type { DiskGuard } from './disk-guard.js';
 import type { JournalEntry } from './entries.js';
-import { applyEntry, emptyState, type JournalState, stateForTerm } from './journal-state.js';
+import { firstEntry } from './first-entry.js';
+import { applyEntry, emptyState, type JournalState } from './journal-state.js';
+import { JournalTail } from './journal-tail.js';
 import { listTerms, type ReadTerm, readTerm, termDir } from './read-terms.js';
-import { chainStart, encodeRecord } from './records.js';
 
 /** A disk that takes longer to confirm a few hundred bytes is broken, or as good as. */
 const FLUSH_MS_MAX = 10_000;
@@ -41,16 +42,14 @@ export interface JournalOptions {
 export class Journal {
   readonly #o: JournalOptions;
   readonly #store: RootDatabase<Buffer, number>;
-  readonly #state: JournalState;
-  #head: { sequence: number; chain: Buffer };
+  readonly #tail: JournalTail;
   #failure: SystemError | undefined;
   #pending = new Set<Promise<void>>();
 
   private constructor(options: JournalOptions, state: JournalState, store: RootDatabase<Buffer, number>) {
     this.#o = options;
-    this.#state = state;
+    this.#tail = new JournalTail(options.fence, state);
     this.#store = store;
-    this.#head = chainStart(options.fence.term);
   }
 
   /**
@@ -70,7 +69,9 @@ export class Journal {
     guard.requireRoom(2 * TRANSACTION_BYTES);
     await makeTermFolder(dir, fence.term, terms);
     const journal = new Journal(options, state, openStore(termDir(dir, fence.term)));
-    await journal.append(termEntry(options, state, before));
+    const who = { term: fence.term, time: options.clock.date().toISOString() };
+    const here = { host: os.hostname(), pid: process.pid };
+    await journal.append(firstEntry({ ...who, ...here }, state, before));
     await syncPath(termDir(dir, fence.term));
     await syncPath(dir);
     for (const old of terms.slice(0, Math.max(0, terms.length + 1 - TERMS_KEPT))) {
@@ -85,7 +86,7 @@ export class Journal {
 
   /** All that was journaled, this term's entries included. */
   get state(): JournalState {
-    return this.#state;
+    return this.#tail.state;
   }
 
   /**
@@ -96,20 +97,17 @@ export class Journal {
    */
   async append(entry: JournalEntry): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    this.#o.fence.check();
-    const payload = Buffer.from(JSON.stringify(entry));
-    this.#o.guard.requireRoom(TRANSACTION_BYTES + 2 * payload.length);
-    const { bytes, head } = encodeRecord(this.#head, payload);
-    this.#head = head;
-    const written = this.#write(head.sequence, bytes);
+    const { sequence, bytes } = this.#tail.begin(entry, (length) =>
+      this.#o.guard.requireRoom(TRANSACTION_BYTES + 2 * length),
+    );
+    const written = this.#write(sequence, bytes);
     this.#pending.add(written);
     try {
       await written;
     } finally {
       this.#pending.delete(written);
     }
-    this.#o.fence.check();
-    applyEntry(this.#state, entry);
+    this.#tail.confirm(entry);
   }
 
   /** Closes the store once what is being written is on disk. */
@@ -185,26 +183,6 @@ async function makeTermFolder(dir: string, term: number, terms: readonly number[
       fields: { file: dir },
     });
   });
-}
-
-function termEntry(
-  { fence, clock }: JournalOptions,
-  state: JournalState,
-  before: ReadTerm | undefined,
-): JournalEntry {
-  return {
-    kind: 'term',
-    term: fence.term,
-    time: clock.date().toISOString(),
-    host: os.hostname(),
-    pid: process.pid,
-    after: before && {
-      term: before.term,
-      sequence: before.head.sequence,
-      chain: before.head.chain.toString('hex'),
-    },
-    state: stateForTerm(state),
-  };
 }
 
 /** @throws an error when the promise has not settled in time; it is left alone then. */

@@ -6,9 +6,10 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { entrySchema, type JournalEntry } from './entries.js';
+import type { JournalEntry } from './entries.js';
 import { storeClaims } from './lmdb-file.js';
-import { type ChainHead, findRecords } from './records.js';
+import type { ChainHead } from './records.js';
+import { entriesOf } from './term-entries.js';
 
 const TERM_NAME = /^term-(\d{6,15})$/;
 
@@ -44,18 +45,10 @@ export async function readTerm(journalDir: string, term: number): Promise<ReadTe
     if (error.code === 'ENOENT') return Buffer.alloc(0);
     throw error;
   });
-  const { payloads, head, sequenceSeen } = findRecords(bytes, term);
-  const entries: JournalEntry[] = [];
-  for (const payload of payloads) {
-    const entry = parseEntry(payload);
-    const isFirst = entries.length === 0;
-    if (entry === undefined || (entry.kind === 'term') !== isFirst) {
-      const damage = `record ${entries.length + 1} of ${file} says nothing that this version of Stoa knows`;
-      return { term, dir, entries, head, damage };
-    }
-    entries.push(entry);
-  }
-  return { term, dir, entries, head, damage: damageOf(bytes, file, head, sequenceSeen) };
+  const { entries, head, sequenceSeen, isForeign } = entriesOf(bytes, term);
+  const foreign = `record ${entries.length + 1} of ${file} says nothing that this version of Stoa knows`;
+  const damage = isForeign ? foreign : damageOf(bytes, file, head, sequenceSeen);
+  return { term, dir, entries, head, damage };
 }
 
 function damageOf(bytes: Buffer, file: string, head: ChainHead, sequenceSeen: number): string | undefined {
@@ -67,12 +60,4 @@ function damageOf(bytes: Buffer, file: string, head: ChainHead, sequenceSeen: nu
   if (claims.bytes > bytes.length) return `${file} has ${bytes.length} bytes of ${claims.bytes}`;
   if (claims.records > good) return `${file} has ${good} whole records of ${claims.records}`;
   return undefined;
-}
-
-function parseEntry(payload: Buffer): JournalEntry | undefined {
-  try {
-    return entrySchema.parse(JSON.parse(payload.toString('utf8')));
-  } catch {
-    return undefined;
-  }
 }

@@ -9,6 +9,7 @@ import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { messageOf } from '../../common/errors.js';
+import { leaderClaim, termClaim } from './claims.js';
 import type { EtcdGateway } from './etcd-gateway.js';
 import { LeaderTerm } from './leader-term.js';
 
@@ -79,7 +80,7 @@ export class Election {
     const key = this.#key('leader');
     const sinceMs = steadyMs();
     const lease = await etcd.grantLease(ttlSeconds);
-    const token = await etcd.putIf([{ key, createRevision: 0 }], { key, value: address, lease });
+    const token = await etcd.putIf(leaderClaim(key), { key, value: address, lease });
     const term = token === undefined ? undefined : await this.#grantTerm(token, await termsBegun());
     if (term === undefined) {
       await etcd.revokeLease(lease);
@@ -91,16 +92,9 @@ export class Election {
   /** The next term's number, or undefined when the key was lost or somebody else was faster. */
   async #grantTerm(token: number, begun: number): Promise<number | undefined> {
     const { etcd } = this.#o;
-    const key = this.#key('term');
-    const last = await etcd.get(key);
-    const term = Math.max(Number(last?.value ?? 0), begun) + 1;
-    const granted = await etcd.putIf(
-      [
-        { key: this.#key('leader'), createRevision: token },
-        { key, modRevision: last?.modRevision ?? 0 },
-      ],
-      { key, value: String(term) },
-    );
+    const keys = { leader: this.#key('leader'), term: this.#key('term') };
+    const { term, conditions } = termClaim(keys, token, await etcd.get(keys.term), begun);
+    const granted = await etcd.putIf(conditions, { key: keys.term, value: String(term) });
     return granted === undefined ? undefined : term;
   }
 

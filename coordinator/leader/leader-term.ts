@@ -1,14 +1,8 @@
 import { FencedError, messageOf } from '../../common/errors.js';
 import type { EtcdGateway } from './etcd-gateway.js';
 import type { Fence } from './fence.js';
+import { RENEWALS, TermClock } from './term-clock.js';
 
-/**
- * A leader stops this long before its lease may have passed on: for clocks that do not run quite alike, a quarter of the
- * shortest lease.
- */
-const MARGIN_MS = 500;
-/** A lease is renewed this often while it lives: with the shortest, a leader may stand still for 1.1 s and keep it. */
-const RENEWALS = 5;
 /** Between two tries to renew a lease when etcd does not answer. */
 const RETRY_MS = 200;
 /** How often a leader looks at its own clock. */
@@ -28,8 +22,8 @@ export class LeaderTerm implements Fence {
   readonly #lease: string;
   readonly #ttlMs: number;
   readonly #nowMs: () => number;
+  readonly #clock: TermClock;
   readonly #timer: NodeJS.Timeout;
-  #deadlineMs: number;
   #overBy: string | undefined;
   #tellLost: (reason: string) => void = () => {};
 
@@ -47,7 +41,7 @@ export class LeaderTerm implements Fence {
     this.#lease = held.lease;
     this.#ttlMs = held.ttlMs;
     this.#nowMs = nowMs;
-    this.#deadlineMs = held.sinceMs + held.ttlMs - MARGIN_MS;
+    this.#clock = new TermClock(held.ttlMs, held.sinceMs);
     this.lost = new Promise((resolve) => {
       this.#tellLost = resolve;
     });
@@ -71,12 +65,13 @@ export class LeaderTerm implements Fence {
   }
 
   #look(): void {
-    if (this.#nowMs() >= this.#deadlineMs) this.#end('its lease could not be renewed in time');
+    if (this.#clock.isOver(this.#nowMs())) this.#end('its lease could not be renewed in time');
   }
 
   #end(reason: string): void {
     if (this.#overBy !== undefined) return;
     this.#overBy = reason;
+    this.#clock.end();
     clearInterval(this.#timer);
     this.#tellLost(reason);
   }
@@ -91,7 +86,7 @@ export class LeaderTerm implements Fence {
         const isAlive = await this.#etcd.keepAlive(this.#lease);
         if (!isAlive) this.#end('etcd has ended its lease');
         problem = '';
-        this.#deadlineMs = Math.max(this.#deadlineMs, askedMs + this.#ttlMs - MARGIN_MS);
+        this.#clock.renewed(askedMs);
       } catch (error) {
         problem = messageOf(error);
       }

@@ -26,6 +26,7 @@ import {
   termOf,
   writeManifest,
 } from './checkpoint-manifest.js';
+import { checkpointsToTry } from './checkpoint-order.js';
 import { checkSnapshot, loadSnapshot } from './read-snapshot.js';
 import { writeTable } from './table-file.js';
 
@@ -200,7 +201,7 @@ export class Checkpoints {
     const { log } = this.#o;
     let damage: CorruptError | undefined;
     const found = await this.#names();
-    for (const candidate of inOrder(found, acknowledged)) {
+    for (const candidate of checkpointsToTry(found, acknowledged)) {
       if (candidate.isUnexpected) {
         log.warn(
           { checkpoint: candidate.name },
@@ -369,22 +370,4 @@ export class Checkpoints {
   async #names(): Promise<CheckpointName[]> {
     return checkpointNames(await readdir(this.#o.dir).catch(() => []));
   }
-}
-
-interface Choice {
-  readonly name: string;
-  readonly sha256?: string;
-  readonly isUnexpected?: boolean;
-}
-
-function inOrder(found: readonly CheckpointName[], acknowledged: readonly PhaseEnd[] | undefined): Choice[] {
-  if (acknowledged === undefined) return found.map(({ name }) => ({ name }));
-  const there = new Set(found.map(({ name }) => name));
-  // Those that were removed to make room for newer ones are not missed.
-  const known = acknowledged.filter(({ checkpoint }) => there.has(checkpoint)).reverse();
-  const rest = found.filter(({ name }) => !acknowledged.some(({ checkpoint }) => checkpoint === name));
-  return [
-    ...known.map(({ checkpoint, sha256 }) => ({ name: checkpoint, sha256 })),
-    ...rest.map(({ name }) => ({ name, isUnexpected: true })),
-  ];
 }

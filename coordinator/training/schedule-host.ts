@@ -19,6 +19,7 @@ import type {
 } from '../schedule/events.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { ScheduleTiming } from '../schedule/timing.js';
+import { leaseIdStart } from './lease-ids.js';
 import { WorkerRoster } from './worker-roster.js';
 
 /** What happens to the run in progress. Calls come in order; none overlaps another. */
@@ -312,11 +313,6 @@ export class ScheduleHost {
   requireSession(sessionId: string): void {
     if (!this.#schedule.hasSession(sessionId)) throw sessionOver('the session is over; register again');
   }
-}
-
-/** 2^32 ids a term, which no term uses up; the ids of 2^21 terms are exact numbers. */
-function leaseIdStart(term: number): number {
-  return term * 2 ** 32 + 1;
 }
 
 function refusal(effect: Extract<ScheduleEffect, { type: 'requestRefused' }>): Error {

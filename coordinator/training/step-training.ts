@@ -4,7 +4,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../common/clock.js';
 import { assert, FencedError, SystemError } from '../../common/errors.js';
-import { sharedFloat32 } from '../../common/shared-memory.js';
 import type { Dataset } from '../../datasets/dataset.js';
 import type { Side } from '../../models/csr.js';
 import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
@@ -28,6 +27,7 @@ import type { Checkpoints } from './checkpoints.js';
 import type { MetricsLog } from './metrics-log.js';
 import type { RunListener, ScheduleHost } from './schedule-host.js';
 import type { Training } from './training.js';
+import { withMean } from './with-mean.js';
 
 export interface StepTrainingOptions {
   runId: string;
@@ -381,14 +381,6 @@ export class StepTraining implements Training, RunListener {
   #now(): number {
     return Math.round(this.#o.activeMs() * 1000) / 1000;
   }
-}
-
-/** The user's bias, its row's last column, meets a 1 in every item's row. */
-function withMean(users: Float32Array, columns: number, mean: number): Float32Array {
-  const out = sharedFloat32(users.length);
-  out.set(users);
-  for (let at = columns - 1; at < out.length; at += columns) out[at] = out[at]! + mean;
-  return out;
 }
 
 function gone(block: number, clock: number): FencedError {

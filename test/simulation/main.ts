@@ -1,12 +1,13 @@
 // `npm run simulate`: runs many seeds, or one of them again with its trace.
 
 import { parseArgs } from 'node:util';
+import { simulateLeaders } from './leaders/simulate-leaders.js';
 import { huntAll } from './mutants.js';
 import { type Outcome, simulateRun } from './simulate-run.js';
 
 const USAGE = `usage: npm run simulate -- [--seeds N] [--from S] [--seed S] [--first] [--mutations] [--json]
 
-  --seeds N   simulated runs, seeds S to S + N - 1 (default 1000)
+  --seeds N   seeds S to S + N - 1 (default 1000): of each a run, and coordinators that stand in for one another
   --from S    the first seed (default 1)
   --seed S    one run again, with the trace of its last events
   --first     stop at the first seed that fails
@@ -60,23 +61,26 @@ function simulate(from: number, count: number): Summary {
     faults: {},
   };
   for (let seed = from; seed < from + count; seed++) {
-    const outcome = simulateRun(seed);
-    summary.events += outcome.events;
-    summary.families[outcome.family] = (summary.families[outcome.family] ?? 0) + 1;
-    addTo(summary.counts, outcome.counts);
-    addTo(summary.faults, outcome.faults);
-    if (outcome.complaint !== undefined) {
-      summary.failures++;
-      if (!values.json && summary.failures <= SHOWN) showFailure(outcome);
-      if (summary.failures <= SHOWN) {
-        summary.failed.push({ seed, complaint: outcome.complaint, replay: replayOf(seed) });
-      }
-      if (values.first) break;
-    }
+    const outcomes = [simulateRun(seed), simulateLeaders(seed)];
+    for (const outcome of outcomes) countIn(summary, outcome);
+    if (values.first && summary.failures > 0) break;
     if (process.stderr.isTTY && seed % 100 === 0) process.stderr.write(`\r${seed - from + 1} of ${count} `);
   }
   summary.seconds = Math.round(performance.now() - startMs) / 1000;
   return summary;
+}
+
+function countIn(summary: Summary, outcome: Outcome): void {
+  const { seed, family, complaint } = outcome;
+  summary.events += outcome.events;
+  summary.families[family] = (summary.families[family] ?? 0) + 1;
+  addTo(summary.counts, outcome.counts);
+  addTo(summary.faults, outcome.faults);
+  if (complaint === undefined) return;
+  summary.failures++;
+  if (summary.failures > SHOWN) return;
+  if (!values.json) showFailure(outcome);
+  summary.failed.push({ seed, complaint, replay: replayOf(seed) });
 }
 
 function addTo(sums: Record<string, number>, counts: Readonly<Record<string, number>>): void {
@@ -93,18 +97,19 @@ function showFailure({ seed, complaint, trace }: Outcome): void {
 }
 
 function replay(seed: number): number {
-  const outcome = simulateRun(seed, true);
-  if (values.json) process.stdout.write(`${JSON.stringify(outcome)}\n`);
-  else {
-    const { family, workers, events, endMs, counts, faults, complaint } = outcome;
-    process.stdout.write(`${outcome.trace.join('\n')}\n\n`);
-    process.stdout.write(
-      `seed ${seed}: ${family}, ${workers} workers, ${events} events, ${(endMs / 1000).toFixed(1)} s\n`,
-    );
-    process.stdout.write(`${JSON.stringify(counts)}\n${JSON.stringify(faults)}\n`);
-    process.stdout.write(complaint === undefined ? 'every promise was kept\n' : `BROKEN: ${complaint}\n`);
-  }
-  return outcome.complaint === undefined ? 0 : 1;
+  const outcomes = [simulateRun(seed, true), simulateLeaders(seed, true)];
+  if (values.json) process.stdout.write(`${JSON.stringify(outcomes)}\n`);
+  else for (const outcome of outcomes) show(outcome);
+  return outcomes.every(({ complaint }) => complaint === undefined) ? 0 : 1;
+}
+
+function show({ seed, family, workers, events, endMs, counts, faults, complaint, trace }: Outcome): void {
+  process.stdout.write(`${trace.join('\n')}\n\n`);
+  process.stdout.write(
+    `seed ${seed}: ${family}, ${workers} workers, ${events} events, ${(endMs / 1000).toFixed(1)} s\n`,
+  );
+  process.stdout.write(`${JSON.stringify(counts)}\n${JSON.stringify(faults)}\n`);
+  process.stdout.write(complaint === undefined ? 'every promise was kept\n' : `BROKEN: ${complaint}\n`);
 }
 
 function main(): number {

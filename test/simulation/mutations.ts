@@ -47,8 +47,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     'rows may be missing at the end',
     'parameters/delivery',
-    'if (this.#next !== rowEnd)',
-    'if (this.#next > rowEnd)',
+    'if (this.#next === rowEnd)',
+    'if (this.#next <= rowEnd)',
   ),
   one(
     'a dead worker keeps its leases',
@@ -151,4 +151,47 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   one('requests pile up', 'schedule/lease-requests', 'if (ofSession.length < WAITING_MAX)', 'if (true)'),
   one('reads pile up', 'schedule/sync/held-reads', 'if (held.length <= HELD_PER_BLOCK_MAX)', 'if (true)'),
+  one(
+    'a record is acknowledged though the term is over',
+    'journal/journal-tail',
+    'confirm(entry) {\n        this.#fence.check();',
+    'confirm(entry) {',
+  ),
+  one('a leader keeps no margin', 'leader/term-clock', 'MARGIN_MS = 500', 'MARGIN_MS = 0'),
+  one(
+    'a leader does not look at its clock',
+    'leader/term-clock',
+    'if (nowMs >= this.#deadlineMs)',
+    'if (false)',
+  ),
+  one(
+    'a leader is elected beside another',
+    'leader/claims',
+    'return [{ key: leaderKey, createRevision: 0 }];',
+    'return [];',
+  ),
+  one(
+    'a torn copy of a record is taken for the record',
+    'journal/records',
+    'chainAfter(head, payload).equals(chain)',
+    'true',
+  ),
+  one(
+    'a term forgets which model is served',
+    'journal/journal-state',
+    'runs: [...state.runs.values()], promotion: state.promotion',
+    'runs: [...state.runs.values()]',
+  ),
+  one(
+    'a phase that is done again is remembered twice',
+    'journal/journal-state',
+    'next_phase < entry.end.next_phase',
+    'next_phase !== -1',
+  ),
+  one(
+    'every term lends under the same ids',
+    'training/lease-ids',
+    'return term * 2 ** 32 + 1;',
+    'return 2 ** 32 + 1;',
+  ),
 ];
