@@ -4,6 +4,7 @@
 import { FencedError, ShapeError, StateError, UsageError } from '../../common/errors.js';
 import type { Side } from '../../models/csr.js';
 import type { BlockShape } from '../parameters/delivery.js';
+import type { RowStorage, StorageMaker } from './row-storage.js';
 
 interface Rows {
   readonly rowStart: number;
@@ -37,15 +38,14 @@ const ASIDE_MAX = 4;
 export class HeldTable {
   readonly #o: HeldTableLayout;
   readonly #localStarts: number[] = [];
-  readonly #buffers: readonly [Float32Array, Float32Array];
+  readonly #buffers: readonly [RowStorage, RowStorage];
   readonly #slots = new Map<number, Slot>();
   readonly #heldBlocks: ReadonlySet<number>;
   #clock: number;
   /** The other buffer still has the clock before, whole. */
   #hasClockBefore = false;
 
-  /** @param memory zeros, of so many numbers. */
-  constructor(layout: HeldTableLayout, memory: (length: number) => Float32Array) {
+  constructor(layout: HeldTableLayout, storage: StorageMaker) {
     this.#o = layout;
     this.#clock = layout.clock;
     let rows = 0;
@@ -54,7 +54,7 @@ export class HeldTable {
       rows += rowEnd - rowStart;
     }
     const length = rows * layout.factors;
-    this.#buffers = [memory(length), memory(length)];
+    this.#buffers = [storage(length), storage(length)];
     const held = layout.blockStarts
       .map((_, block) => block)
       .filter((block) => this.#has(this.#rowsOf(block)));
@@ -63,6 +63,11 @@ export class HeldTable {
 
   get factors(): number {
     return this.#o.factors;
+  }
+
+  /** Lets the rows go. */
+  close(): void {
+    for (const buffer of this.#buffers) buffer.close();
   }
 
   get clock(): number {
@@ -94,7 +99,7 @@ export class HeldTable {
   }
 
   /**
-   * Rows of one part at a clock, in place. To be asked for again before every use: the phase may have moved on.
+   * Rows of one part at a clock, to be used at once. To be asked for again before every use: the phase may have moved on.
    *
    * @throws {FencedError} `STOA_CLOCK_GONE`.
    */
@@ -106,7 +111,8 @@ export class HeldTable {
         `${this.#o.side} at clock ${clock} cannot be read, the table is at clock ${this.#clock}; the phase has moved on`,
       );
     }
-    return this.#slice(clock, rowStart, rowEnd);
+    const [from, to] = this.#place(rowStart, rowEnd);
+    return this.#buffers[clock % 2]!.read(from, to);
   }
 
   /** Writes rows of the present clock, before the first phase. @throws {UsageError} rows that are not here. */
@@ -116,7 +122,7 @@ export class HeldTable {
     for (const piece of this.pieces([{ rowStart, rowEnd }])) {
       const from = (piece.rowStart - rowStart) * factors;
       const to = (piece.rowEnd - rowStart) * factors;
-      this.#slice(this.#clock, piece.rowStart, piece.rowEnd).set(rows.subarray(from, to));
+      this.#edit(this.#clock, piece, (out) => out.set(rows.subarray(from, to)));
     }
   }
 
@@ -138,19 +144,19 @@ export class HeldTable {
    * @param write fills in the block's rows. Where it throws nothing is held of them, and what was held before stays.
    */
   hold(block: number, leaseId: number, write: (out: Float32Array) => void): void {
-    const { rowStart, rowEnd } = this.#rowsOf(block);
+    const range = this.#rowsOf(block);
     const slot: Slot = this.#slots.get(block) ?? { isAccepted: false, aside: new Map() };
     this.#slots.set(block, slot);
     if (slot.inPlace === undefined) {
       this.#hasClockBefore = false;
-      write(this.#slice(this.#clock + 1, rowStart, rowEnd));
+      this.#edit(this.#clock + 1, range, write);
       slot.inPlace = leaseId;
       return;
     }
-    const rows = new Float32Array((rowEnd - rowStart) * this.#o.factors);
+    const rows = new Float32Array((range.rowEnd - range.rowStart) * this.#o.factors);
     write(rows);
     if (slot.inPlace === leaseId) {
-      this.#slice(this.#clock + 1, rowStart, rowEnd).set(rows);
+      this.#edit(this.#clock + 1, range, (out) => out.set(rows));
       return;
     }
     slot.aside.delete(leaseId);
@@ -171,9 +177,8 @@ export class HeldTable {
     const slot = clock === this.#clock + 1 ? this.#slots.get(block) : undefined;
     if (slot !== undefined && slot.inPlace !== leaseId) {
       const rows = slot.aside.get(leaseId);
-      const { rowStart, rowEnd } = this.#rowsOf(block);
       if (rows !== undefined) {
-        this.#slice(clock, rowStart, rowEnd).set(rows);
+        this.#edit(clock, this.#rowsOf(block), (out) => out.set(rows));
         slot.inPlace = leaseId;
       }
     }
@@ -230,12 +235,17 @@ export class HeldTable {
     return low < parts.length && parts[low]!.rowStart <= row ? low : -1;
   }
 
-  /** Rows of one part in the buffer of a clock. */
-  #slice(clock: number, rowStart: number, rowEnd: number): Float32Array {
+  #edit(clock: number, { rowStart, rowEnd }: Rows, write: (out: Float32Array) => void): void {
+    const [from, to] = this.#place(rowStart, rowEnd);
+    this.#buffers[clock % 2]!.edit(from, to, write);
+  }
+
+  /** Where rows of one part stand in a buffer, in numbers. */
+  #place(rowStart: number, rowEnd: number): [from: number, to: number] {
     const part = this.#partOf(rowStart);
     const from = this.#localStarts[part]! + rowStart - this.#o.parts[part]!.rowStart;
     const { factors } = this.#o;
-    return this.#buffers[clock % 2]!.subarray(from * factors, (from + rowEnd - rowStart) * factors);
+    return [from * factors, (from + rowEnd - rowStart) * factors];
   }
 
   #notHere(rowStart: number, rowEnd: number): UsageError {

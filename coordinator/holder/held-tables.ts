@@ -4,6 +4,7 @@ import type { Side } from '../../models/csr.js';
 import type { OpenTablesRequest__Output } from '../../proto/generated/stoa/parameters/v1/OpenTablesRequest.js';
 import { SECRET_BYTES } from '../holders/receipt.js';
 import { HeldTable } from './held-table.js';
+import type { StorageMaker } from './row-storage.js';
 
 /** The tables of one run, from their opening to the next one. */
 export interface OpenTables {
@@ -26,13 +27,12 @@ export interface TablesKey {
  * given this process and the generation of the tables; a coordinator whose term is over can open nothing any more.
  */
 export class HeldTables {
-  readonly #memory: (length: number) => Float32Array;
+  readonly #storage: StorageMaker;
   #place: { holderId: string; term: number } | undefined;
   #open: OpenTables | undefined;
 
-  /** @param memory gives zeros, of so many numbers. */
-  constructor(memory: (length: number) => Float32Array) {
-    this.#memory = memory;
+  constructor(storage: StorageMaker) {
+    this.#storage = storage;
   }
 
   /** Bytes of the open tables, with their second buffers. */
@@ -44,7 +44,7 @@ export class HeldTables {
   /** A coordinator has given this process a place: what it held before is gone. */
   join(holderId: string, term: number): void {
     this.#place = { holderId, term };
-    this.#open = undefined;
+    this.release();
   }
 
   /** @throws {FencedError} `STOA_SESSION_OVER`, `STOA_NOT_LEADER`; {UsageError} a layout that makes no sense. */
@@ -58,12 +58,12 @@ export class HeldTables {
     if (this.#open?.runId === runId && this.#open.generation === generation) return;
     if (secret.length !== SECRET_BYTES) throw wrong('secret');
     if (factors === 0) throw wrong('factors');
-    this.#open = undefined;
+    this.release();
     const sides: Partial<Record<Side, HeldTable>> = {};
     for (const { side: name, rows, clock, parts, blockStarts } of tables) {
       const side = sideOf(name);
       requireAscending(parts, rows);
-      sides[side] = new HeldTable({ side, factors, rows, clock, parts, blockStarts }, this.#memory);
+      sides[side] = new HeldTable({ side, factors, rows, clock, parts, blockStarts }, this.#storage);
     }
     this.#open = { runId, generation, secret, sides };
   }
@@ -71,7 +71,13 @@ export class HeldTables {
   /** Lets the tables go. */
   close(key: TablesKey | null): void {
     this.#requirePlace(key?.holderId);
-    if (this.#open?.generation === key?.generation) this.#open = undefined;
+    if (this.#open?.generation === key?.generation) this.release();
+  }
+
+  /** Lets all rows go. */
+  release(): void {
+    for (const table of Object.values(this.#open?.sides ?? {})) table.close();
+    this.#open = undefined;
   }
 
   /** The tables that a coordinator speaks of. @throws {FencedError} `STOA_SESSION_OVER`, `STOA_CLOCK_GONE`. */
