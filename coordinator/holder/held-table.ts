@@ -1,15 +1,11 @@
 // The rows of one side that a parameter process has, double-buffered by clock, and the results that were handed in for
 // the next clock. Pure: who may ask is the caller's.
 
-import { FencedError, ShapeError, StateError, UsageError } from '../../common/errors.js';
+import { FencedError, ShapeError, StateError } from '../../common/errors.js';
 import type { Side } from '../../models/csr.js';
 import type { BlockShape } from '../parameters/delivery.js';
+import { RowParts, type Rows } from './row-parts.js';
 import type { RowStorage, StorageMaker } from './row-storage.js';
-
-interface Rows {
-  readonly rowStart: number;
-  readonly rowEnd: number;
-}
 
 export interface HeldTableLayout {
   readonly side: Side;
@@ -37,7 +33,7 @@ const ASIDE_MAX = 4;
 
 export class HeldTable {
   readonly #o: HeldTableLayout;
-  readonly #localStarts: number[] = [];
+  readonly #parts: RowParts;
   readonly #buffers: readonly [RowStorage, RowStorage];
   readonly #slots = new Map<number, Slot>();
   readonly #heldBlocks: ReadonlySet<number>;
@@ -48,16 +44,12 @@ export class HeldTable {
   constructor(layout: HeldTableLayout, storage: StorageMaker) {
     this.#o = layout;
     this.#clock = layout.clock;
-    let rows = 0;
-    for (const { rowStart, rowEnd } of layout.parts) {
-      this.#localStarts.push(rows);
-      rows += rowEnd - rowStart;
-    }
-    const length = rows * layout.factors;
+    this.#parts = new RowParts(layout.side, layout.parts);
+    const length = this.#parts.count * layout.factors;
     this.#buffers = [storage(length), storage(length)];
     const held = layout.blockStarts
       .map((_, block) => block)
-      .filter((block) => this.#has(this.#rowsOf(block)));
+      .filter((block) => this.#parts.has(this.#rowsOf(block)));
     this.#heldBlocks = new Set(held);
   }
 
@@ -79,23 +71,9 @@ export class HeldTable {
     return this.#buffers[0].byteLength;
   }
 
-  /** The ranges that were asked for, cut so that each lies in one part. @throws {UsageError} rows that are not here. */
+  /** As `RowParts.pieces`. */
   pieces(ranges: readonly Rows[]): Rows[] {
-    const asked = ranges.length === 0 ? this.#o.parts : ranges;
-    let before = 0;
-    return asked.flatMap(({ rowStart, rowEnd }) => {
-      if (rowStart < before || rowEnd <= rowStart) throw this.#notHere(rowStart, rowEnd);
-      before = rowEnd;
-      const pieces: Rows[] = [];
-      for (let row = rowStart; row < rowEnd; ) {
-        const part = this.#o.parts[this.#partOf(row)];
-        if (part === undefined) throw this.#notHere(row, rowEnd);
-        const end = Math.min(rowEnd, part.rowEnd);
-        pieces.push({ rowStart: row, rowEnd: end });
-        row = end;
-      }
-      return pieces;
-    });
+    return this.#parts.pieces(ranges);
   }
 
   /**
@@ -103,7 +81,7 @@ export class HeldTable {
    *
    * @throws {FencedError} `STOA_CLOCK_GONE`.
    */
-  at(clock: number, { rowStart, rowEnd }: Rows): Float32Array {
+  at(clock: number, range: Rows): Float32Array {
     const isBefore = clock === this.#clock - 1 && this.#hasClockBefore;
     if (clock !== this.#clock && !isBefore) {
       throw new FencedError(
@@ -111,7 +89,7 @@ export class HeldTable {
         `${this.#o.side} at clock ${clock} cannot be read, the table is at clock ${this.#clock}; the phase has moved on`,
       );
     }
-    const [from, to] = this.#place(rowStart, rowEnd);
+    const [from, to] = this.#place(range);
     return this.#buffers[clock % 2]!.read(from, to);
   }
 
@@ -217,42 +195,15 @@ export class HeldTable {
     return { rowStart: blockStarts[block]!, rowEnd: blockStarts[block + 1] ?? rows };
   }
 
-  #has({ rowStart, rowEnd }: Rows): boolean {
-    const part = this.#o.parts[this.#partOf(rowStart)];
-    return part !== undefined && rowEnd <= part.rowEnd;
-  }
-
-  /** Index of the part that has a row, −1 where none has. */
-  #partOf(row: number): number {
-    const { parts } = this.#o;
-    let low = 0;
-    let high = parts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (parts[middle]!.rowEnd <= row) low = middle + 1;
-      else high = middle;
-    }
-    return low < parts.length && parts[low]!.rowStart <= row ? low : -1;
-  }
-
-  #edit(clock: number, { rowStart, rowEnd }: Rows, write: (out: Float32Array) => void): void {
-    const [from, to] = this.#place(rowStart, rowEnd);
+  #edit(clock: number, range: Rows, write: (out: Float32Array) => void): void {
+    const [from, to] = this.#place(range);
     this.#buffers[clock % 2]!.edit(from, to, write);
   }
 
   /** Where rows of one part stand in a buffer, in numbers. */
-  #place(rowStart: number, rowEnd: number): [from: number, to: number] {
-    const part = this.#partOf(rowStart);
-    const from = this.#localStarts[part]! + rowStart - this.#o.parts[part]!.rowStart;
+  #place({ rowStart, rowEnd }: Rows): [from: number, to: number] {
+    const from = this.#parts.local(rowStart);
     const { factors } = this.#o;
     return [from * factors, (from + rowEnd - rowStart) * factors];
-  }
-
-  #notHere(rowStart: number, rowEnd: number): UsageError {
-    return new UsageError(
-      'STOA_USAGE',
-      `ranges must ascend and lie in the rows of this process; ${rowStart} to ${rowEnd} of ${this.#o.side} does not`,
-      { fields: { field: 'ranges' } },
-    );
   }
 }

@@ -11,11 +11,13 @@ import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js'
 import { NegativeSampler } from '../../models/sgd/negative-sampler.js';
 import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
 import { shouldStop, splitRows, validationLoss } from '../../models/sgd/validation.js';
+import { HolderLost } from '../holders/holder-lost.js';
 import type { Delivery } from '../parameters/delivery.js';
+import type { RowSource } from '../parameters/row-source.js';
 import type { StepDelivery } from '../parameters/step-delivery.js';
 import { StepExchange, type StepReply } from '../parameters/step-exchange.js';
 import type { StepAnswer } from '../parameters/step-service.js';
-import type { StepStore } from '../parameters/step-store.js';
+import type { StepTables } from '../parameters/step-tables.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import type { RunConfig } from '../plan/run-config.js';
 import type { PhaseRecord } from '../report/phase-record.js';
@@ -38,7 +40,7 @@ export interface StepTrainingOptions {
   data: Dataset;
   plan: RunPlan;
   planFingerprint: string;
-  store: StepStore;
+  store: StepTables;
   checkpoints: Checkpoints;
   metrics: MetricsLog;
   host: ScheduleHost;
@@ -70,9 +72,15 @@ export class StepTraining implements Training, RunListener {
   #losses: { at: number; loss: number; samples: number }[] = [];
   #hasStoppedEarly = false;
   #scoringUsers: Float32Array | undefined;
+  #scoringItems: Float32Array | undefined;
   #failure: unknown;
   #finish: ((outcome: 'completed' | 'stopped') => void) | undefined;
   #fail: ((error: unknown) => void) | undefined;
+  #end: () => void = () => {};
+  /** Resolves when nothing is needed of the tables any more. */
+  readonly #over = new Promise<void>((resolve) => {
+    this.#end = resolve;
+  });
 
   constructor(options: StepTrainingOptions) {
     this.#o = options;
@@ -84,6 +92,10 @@ export class StepTraining implements Training, RunListener {
 
   get plan(): RunPlan {
     return this.#o.plan;
+  }
+
+  get store(): StepTables {
+    return this.#o.store;
   }
 
   get metrics(): MetricsLog {
@@ -124,28 +136,50 @@ export class StepTraining implements Training, RunListener {
   /** Ready for scoring: the inner product of two rows of `mf` is the rating, its mean included. */
   async table(side: Side): Promise<Float32Array> {
     const { store, settings } = this.#o;
-    if (side === 'items' || settings.model === 'bpr') return store.kept(side);
-    this.#scoringUsers ??= withMean(store.kept('users'), store.columns, settings.mean);
+    if (side === 'items') {
+      this.#scoringItems ??= await store.kept('items');
+      return this.#scoringItems;
+    }
+    if (this.#scoringUsers === undefined) {
+      const users = await store.kept('users');
+      this.#scoringUsers = settings.model === 'bpr' ? users : withMean(users, store.columns, settings.mean);
+    }
     return this.#scoringUsers;
   }
 
-  /** Its rows are in this process. */
-  async retreat(): Promise<void> {}
+  async retreat(loss: HolderLost): Promise<void> {
+    this.#failure ??= loss;
+    this.#o.host.stop();
+    await this.#over;
+  }
 
   /** @throws {SystemError} `STOA_RUN_FAILED`; errors of the checkpoints and of the validation. */
   async run(): Promise<'completed' | 'stopped'> {
     if (this.#hasStoppedEarly) return 'completed';
-    const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
-      this.#finish = resolve;
-      this.#fail = reject;
-      this.#o.host.start(this.#task(), this);
-    });
+    try {
+      if (this.#failure !== undefined) throw this.#failure;
+      const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
+        this.#finish = resolve;
+        this.#fail = reject;
+        this.#o.host.start(this.#task(), this);
+      });
+      return await this.#untilKept(ended);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** The outcome of the epochs, when what is complete is durable. */
+  async #untilKept(ended: Promise<'completed' | 'stopped'>): Promise<'completed' | 'stopped'> {
     const outcome = await ended.catch(async (error: unknown) => {
       // What is complete is kept; why the run failed is what is told, not that a checkpoint failed too.
       await this.#checkpointNow().catch(() => {});
       throw error;
     });
-    if (this.#failure !== undefined) throw this.#failure;
+    const failure = this.#failure;
+    // Who leaves in good order stays for this.
+    if (failure instanceof HolderLost && failure.isLeaving) await this.#checkpointNow();
+    if (failure !== undefined) throw failure;
     await this.#checkpointNow();
     return this.#hasStoppedEarly ? 'completed' : outcome;
   }
@@ -212,7 +246,7 @@ export class StepTraining implements Training, RunListener {
     try {
       // The copy that a checkpoint is being written from must not change under it.
       await checkpoints.untilCaptured(this.#phasesDone + 2);
-      store.keep();
+      await store.keep();
       record.endMs = this.#now();
       record.staleness = this.#exchange.staleness;
       if (this.#o.config['train.loss']) record.loss = this.#meanLoss();
@@ -224,7 +258,7 @@ export class StepTraining implements Training, RunListener {
       if (this.#hasStoppedEarly) this.#o.host.stop();
       else await this.#beginCheckpointIfDue(phase);
     } catch (error) {
-      this.#failure = error;
+      this.#failure ??= error;
       this.#o.host.stop();
     }
     this.#o.notify();
@@ -276,7 +310,13 @@ export class StepTraining implements Training, RunListener {
       }
       this.#o.onRead(answer.staleness);
       this.#record!.reads!.push([token.block, token.clock, answer.clock]);
-      token.resolve(answer);
+      const settled = this.#o.store.settled?.();
+      if (settled === undefined) token.resolve(answer);
+      else
+        settled.then(
+          () => token.resolve(answer),
+          () => token.reject(gone(token.block, token.clock)),
+        );
     }
   }
 
@@ -298,14 +338,14 @@ export class StepTraining implements Training, RunListener {
   async #validate(): Promise<number> {
     const { data, store, settings } = this.#o;
     const split = { seed: settings.seed, share: this.#validationShare };
+    const items = await store.kept('items');
     let loss = 0;
     let samples = 0;
     for (let index = 0; index < data.manifest.shards.users.length; index++) {
       const { rowStart, csr } = await data.loadShard('users', index);
       const heldOut = splitRows(csr, rowStart, split, 'validation');
-      const { columns } = store;
-      const users = store.kept('users').subarray(rowStart * columns, (rowStart + csr.rows) * columns);
-      const tables = { users, items: store.kept('items') };
+      const users = await store.kept('users', { rowStart, rowEnd: rowStart + csr.rows });
+      const tables = { users, items };
       const sums = validationLoss(heldOut, csr, rowStart, tables, { settings, sampler: this.#sampler });
       loss += sums.loss;
       samples += sums.samples;
@@ -340,7 +380,7 @@ export class StepTraining implements Training, RunListener {
     );
   }
 
-  #snapshot(): Snapshot {
+  #snapshot(): Snapshot<RowSource> {
     const { store, runId, planFingerprint, config } = this.#o;
     const mode = parseSyncMode(config['train.sync']);
     const clock = this.#phasesDone * clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
@@ -351,7 +391,7 @@ export class StepTraining implements Training, RunListener {
       nextPhase: this.#phasesDone,
       factors: store.columns,
       clocks: { users: clock, items: clock },
-      tables: { users: store.kept('users'), items: store.kept('items') },
+      tables: { users: store.source('users'), items: store.source('items') },
       sums: {},
     };
   }

@@ -21,7 +21,7 @@ import { Checkpoints, nextCheckpointTerm } from './checkpoints.js';
 import { finishRun } from './finish-run.js';
 import { MetricsLog } from './metrics-log.js';
 import { openPlacedStore, openStore } from './open-phase-tables.js';
-import { openStepTraining } from './open-step-training.js';
+import { clockOfEpoch, openPlacedStepTraining, openStepTraining, stepLayout } from './open-step-training.js';
 import { PhaseTraining } from './phase-training.js';
 import type { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
@@ -121,9 +121,7 @@ async function trainOn(
   const goesOn = run.isResumed || isAgain;
   const scene = { run, prepared, context, checkpoints, goesOn };
   try {
-    if (run.config.model !== 'ials') return await trainSteps(scene);
-    if (chosen.length === 0) return await trainHere(scene);
-    return await trainPlaced(scene, chosen);
+    return chosen.length === 0 ? await trainHere(scene) : await trainPlaced(scene, chosen);
   } finally {
     // What is being written must not meet what comes after it.
     await checkpoints.settle().catch(() => {});
@@ -143,15 +141,16 @@ interface Scene {
 async function trainHere(scene: Scene): Promise<TrainResult> {
   const { run, prepared } = scene;
   const snapshot = await lastOf(scene, (known) => scene.checkpoints.latest(known));
+  const options = await optionsOf(scene, snapshot);
+  if (run.config.model !== 'ials') {
+    return trainToEnd(scene, await openStepTraining({ ...options, ...stepsOf(prepared) }, snapshot));
+  }
   const store = await openStore({ ...prepared, config: run.config }, snapshot);
-  return trainToEnd(scene, new PhaseTraining({ ...(await optionsOf(scene, snapshot)), store }));
+  return trainToEnd(scene, new PhaseTraining({ ...options, store }));
 }
 
-async function trainSteps(scene: Scene): Promise<TrainResult> {
-  const { rowCounts, data } = scene.prepared;
-  const snapshot = await lastOf(scene, (known) => scene.checkpoints.latest(known));
-  const options = { ...(await optionsOf(scene, snapshot)), rowCounts, snapshot, data: data.train };
-  return trainToEnd(scene, await openStepTraining(options));
+function stepsOf({ data, rowCounts }: Prepared) {
+  return { data: data.train, rowCounts };
 }
 
 /** With the rows in parameter processes. */
@@ -161,12 +160,16 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
   const { roster } = context.holders;
   const snapshot = await lastOf(scene, (known) => scene.checkpoints.find(known));
   run.enterStage('placing rows');
+  const isStepped = run.config.model !== 'ials';
+  const clocks = isStepped
+    ? clocksAt(clockOfEpoch(run.config, snapshot?.nextPhase ?? 0))
+    : (snapshot?.clocks ?? clocksAt(0));
   const sideOf = (side: Side) => ({
     rows: plan[side],
-    clock: snapshot?.clocks[side] ?? 0,
+    clock: clocks[side],
     blockStarts: plan.blocks[side].map(({ rowStart }) => rowStart),
   });
-  let training: PhaseTraining | undefined;
+  let training: ActiveTraining | undefined;
   let lost: HolderLost | undefined;
   const retreat = async (loss: HolderLost) => {
     lost ??= loss;
@@ -176,6 +179,7 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
     runId: run.id,
     factors: plan.factors,
     sides: { users: sideOf('users'), items: sideOf('items') },
+    ...(isStepped ? { steps: stepLayout(run.config) } : {}),
     holders: chosen,
     onLost: retreat,
   });
@@ -187,8 +191,13 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
   try {
     const gone = chosen.find((holder) => !roster.isAlive(holder));
     if (gone !== undefined) throw new HolderLost(`parameter process ${gone.name} is gone`);
-    const store = await openPlacedStore({ ...prepared, config: run.config }, placed, snapshot);
-    training = new PhaseTraining({ ...(await optionsOf(scene, snapshot)), store });
+    const options = await optionsOf(scene, snapshot);
+    if (isStepped) {
+      training = await openPlacedStepTraining({ ...options, ...stepsOf(prepared) }, placed, snapshot);
+    } else {
+      const store = await openPlacedStore({ ...prepared, config: run.config }, placed, snapshot);
+      training = new PhaseTraining({ ...options, store });
+    }
     if (lost !== undefined) throw lost;
     return await trainToEnd(scene, training);
   } finally {
@@ -196,6 +205,10 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
     await scene.checkpoints.settle().catch(() => {});
     await placed.close();
   }
+}
+
+function clocksAt(clock: number): Record<Side, number> {
+  return { users: clock, items: clock };
 }
 
 /** The checkpoint that a run goes on from. @throws as `requireGoesOn`. */

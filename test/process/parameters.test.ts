@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/small-data.js';
 import { type StoaProcess, startStoa } from '../support/stoa-process.js';
 import { TrainingCluster } from '../support/training-cluster.js';
 
-const SETTINGS = { 'ials.factors': 20, 'train.epochs': 5, 'train.loss': true };
+const SETTINGS = { 'ials.factors': 20, 'train.epochs': 6, 'train.loss': true };
 
 let folder: string;
 let remove: () => Promise<void>;
@@ -24,7 +24,7 @@ beforeEach(async () => {
   ({ folder, remove } = await temporaryFolder());
   await writeInteractions(
     path.join(folder, 'data'),
-    randomInteractions({ users: 2000, items: 600, perUser: 15, hasValues: true }),
+    randomInteractions({ users: 600, items: 240, perUser: 12, hasValues: true }),
   );
 });
 
@@ -145,6 +145,71 @@ describe('a run of phases', () => {
       code: 'STOA_NO_PARAMETERS',
       message: expect.stringMatching(/needs 2 parameter processes and 1 came/),
     });
+  });
+});
+
+describe('a run that pushes and pulls', () => {
+  const stepped = {
+    model: 'bpr',
+    'bpr.factors': 9,
+    'train.epochs': 3,
+    'train.steps': 3,
+    'train.loss': true,
+    'train.early_stopping': 5,
+  };
+
+  async function train(place: string, settings: Record<string, unknown>, parameters: number) {
+    cluster = await TrainingCluster.start(path.join(folder, place), { parameters });
+    for (let n = 1; n <= parameters; n++) cluster.addParameters(`p${n}`);
+    const run = { dataset: path.join(folder, 'data'), runDir: path.join(folder, `${place}-run`), settings };
+    const { result, model } = await cluster.train(run, { workers: 2 });
+    await cluster.close();
+    cluster = undefined;
+    const { loss, validation, staleness } = result;
+    return { ...bytesOf(model), loss, validation, staleness };
+  }
+
+  it.each([
+    ['bpr, in step', { 'train.sync': 'bsp' }],
+    ['bpr, with two steps on a copy of its own', { 'train.sync': 'local:2' }],
+    ['mf', { model: 'mf', 'mf.factors': 7 }],
+  ])('has the same bytes with its rows in two processes as in the coordinator: %s', async (name, change) => {
+    const here = await train(`here ${name}`, { ...stepped, ...change }, 0);
+    const there = await train(`there ${name}`, { ...stepped, ...change }, 2);
+    expect(Buffer.compare(there.users, here.users)).toBe(0);
+    expect(Buffer.compare(there.items, here.items)).toBe(0);
+    const { loss, validation } = there;
+    expect({ loss, validation }).toEqual({ loss: here.loss, validation: here.validation });
+  });
+
+  it.each(['ssp:2', 'asp'])('learns as well with its rows elsewhere in mode %s', async (sync) => {
+    const here = await train('here', { ...stepped, 'train.sync': sync }, 0);
+    const there = await train('there', { ...stepped, 'train.sync': sync }, 2);
+    expect(there.validation!.at(-1)! / here.validation!.at(-1)!).toBeCloseTo(1, 1);
+    if (sync === 'ssp:2') expect(there.staleness!.length).toBeLessThanOrEqual(3);
+  });
+
+  it('goes back to its last epoch when a process is killed, and on to the same bytes', async () => {
+    const settings = { ...stepped, 'train.epochs': 6 };
+    const here = await train('here', settings, 0);
+    cluster = await TrainingCluster.start(path.join(folder, 'there'), { parameters: 2 });
+    const [victim] = [parameters('p1'), parameters('p2')];
+    const runDir = path.join(folder, 'b');
+    const runId = await cluster.submit({
+      dataset: path.join(folder, 'data'),
+      runDir,
+      settings,
+      expectedWorkers: 2,
+    });
+    cluster.addWorker();
+    cluster.addWorker();
+    await cluster.untilEpochs(runId, 1);
+    victim.child.kill('SIGKILL');
+    parameters('p3');
+    await cluster.coordinator.result(runId);
+    const there = bytesOf(await openModel(runDir));
+    expect(Buffer.compare(there.users, here.users)).toBe(0);
+    expect(Buffer.compare(there.items, here.items)).toBe(0);
   });
 });
 

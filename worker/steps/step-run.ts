@@ -6,6 +6,7 @@ import type { GetRunSpecResponse__Output } from '../../proto/generated/stoa/trai
 import type { StepSpec__Output } from '../../proto/generated/stoa/training/v1/StepSpec.js';
 import { CONTROL, type CoordinatorLink } from '../coordinator-link.js';
 import { type DatasetSource, openSource } from '../dataset-source.js';
+import { RowHomes } from '../row-homes.js';
 
 export interface StepRun {
   readonly runId: string;
@@ -15,6 +16,8 @@ export interface StepRun {
   /** Columns of a row. */
   readonly columns: number;
   readonly source: DatasetSource;
+  /** Where its rows are. */
+  readonly homes: RowHomes;
   /** By block: its user rows at the clock that this worker brought them to. */
   readonly users: Map<number, { clock: number; rows: Float32Array }>;
 }
@@ -34,6 +37,7 @@ export async function openStepRun(
     validationShare: steps.validationShare,
     columns: spec.factors,
     source,
+    homes: new RowHomes(link, spec, spec.holders, link.tls),
     users: new Map(),
   };
 }
