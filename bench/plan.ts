@@ -119,6 +119,7 @@ function print(): void {
       'measured s',
       'off by',
       'limited by',
+      'CPU s an epoch',
       'MB coordinator',
       'MB a worker',
     ];

@@ -11,6 +11,7 @@ import { DEVICE_FACTORIES } from '../worker/devices/device-registry.js';
 import { isGpu } from '../worker/devices/is-gpu.js';
 import { measureSpeed } from '../worker/devices/measure-speed.js';
 import { type SampleProblem, sampleProblem } from '../worker/devices/sample-problem.js';
+import { descentError } from './descent-check.js';
 
 export interface DeviceCheck extends Partial<Omit<DeviceFacts, 'device'>> {
   /** As `--device` takes it. */
@@ -21,7 +22,7 @@ export interface DeviceCheck extends Partial<Omit<DeviceFacts, 'device'>> {
   gpu: boolean;
   /** The worst of `errors`. */
   backward_error?: number;
-  /** For each solver the worst error of a row; see `SOLVERS` for what it is and how large it may be. */
+  /** For each solver, and model that it has steps for, the worst error; see `SOLVERS` for what it is and may be. */
   errors?: Record<string, number>;
   /** Billions of floating-point operations a second, all threads together. */
   gflops?: number;
@@ -54,6 +55,10 @@ const SOLVERS: readonly SolverCheck[] = [
   // As for cholesky, of each block's part of the system.
   { options: { name: 'ials++', cgSteps: 1, block: 16 }, errorMax: 1e-6, errorOf: subspaceError },
 ];
+
+/** Of `errors`, models that descend: a number's distance after a few dozen samples, as a part of the greatest. */
+const DESCENT_ERROR_MAX = 1e-5;
+const DESCENT_MODELS = ['bpr', 'mf'] as const;
 
 /** Checks every device of this version, and every provider of those that have several. */
 export async function checkDevices(
@@ -92,25 +97,31 @@ async function checkOpened(name: string, device: ComputeDevice): Promise<DeviceC
   const { info, capabilities } = device;
   const { device: _, ...facts } = deviceFacts(info);
   const errors = await errorsOf(device);
-  const wrong = SOLVERS.filter(({ options, errorMax }) => !((errors[options.name] ?? 0) <= errorMax));
+  const isWrong = (name: string, errorMax: number) => !((errors[name] ?? 0) <= errorMax);
+  const wrong = [
+    ...SOLVERS.filter(({ options, errorMax }) => isWrong(options.name, errorMax)).map(
+      (one) => one.options.name,
+    ),
+    ...DESCENT_MODELS.filter((model) => isWrong(model, DESCENT_ERROR_MAX)),
+  ];
   const about = {
     device: name,
     ...facts,
     gpu: isGpu(info),
-    backward_error: Math.max(...Object.values(errors)),
+    backward_error: Math.max(...SOLVERS.map(({ options }) => errors[options.name] ?? 0)),
     errors,
     table_bytes_max: capabilities.tableBytesMax,
     facts: info.detail,
   };
   if (wrong.length > 0) {
-    const solvers = wrong.map(({ options }) => options.name).join(', ');
+    const solvers = wrong.join(', ');
     const remedy = 'do not train on it; please report it with this output';
     return { ...about, ok: false, detail: `${info.name} computes wrong rows with ${solvers}`, remedy };
   }
   return { ...about, ok: true, gflops: await measureSpeed(device, 500), detail: info.name };
 }
 
-/** The worst error of a row for each solver that the device has. */
+/** The worst error for each solver, and each model by steps, that the device has kernels for. */
 async function errorsOf(device: ComputeDevice): Promise<Record<string, number>> {
   const problem = sampleProblem({ rows: ROWS, factors: FACTORS });
   const { block, fixed, gram, prior, objective } = problem;
@@ -123,6 +134,9 @@ async function errorsOf(device: ComputeDevice): Promise<Record<string, number>> 
       const task = { block, fixed: table, gram, prior, objective, solver, wantLoss: false };
       const { rows } = await device.solveBlock(task);
       errors[solver.name] = errorOf(problem, rows);
+    }
+    for (const model of device.descent === undefined ? [] : DESCENT_MODELS) {
+      errors[model] = await descentError(device.descent!, block, { factors: FACTORS, model });
     }
   } finally {
     table.dispose();

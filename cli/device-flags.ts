@@ -31,6 +31,9 @@ export function isaOption(): Option {
 
 /** What a run asks of the device that computes it. */
 export function needsOf(config: RunConfig): DeviceNeeds {
+  if (config.model !== 'ials') {
+    return { solver: 'sgd', gather: 'f32', factors: config[`${config.model}.factors`] };
+  }
   return {
     solver: config['ials.solver'],
     gather: config['ials.gather'],

@@ -3,12 +3,13 @@
 import type { Logger } from 'pino';
 import type { HostPort } from '../common/addresses.js';
 import { StateError } from '../common/errors.js';
-import { type Coordinator, startCoordinator } from '../coordinator/coordinator.js';
+import type { Coordinator } from '../coordinator/coordinator.js';
 import type { RunConfig } from '../coordinator/plan/run-config.js';
 import type { TrainResult } from '../coordinator/training/train-result.js';
 import { deviceFacts } from '../models/device-facts.js';
 import type { RunStatus__Output } from '../proto/generated/stoa/training/v1/RunStatus.js';
 import { chooseDevice } from '../worker/devices/device-registry.js';
+import { openStepDevice } from '../worker/steps/step-device.js';
 import { type Computation, computationLines } from './computation-lines.js';
 import { needsOf } from './device-flags.js';
 import { endProcess } from './fatal-end.js';
@@ -47,27 +48,56 @@ export async function runEmbedded(run: EmbeddedRun, output: Output): Promise<Tra
   const computes = await chooseComputation(run);
   return withTemporaryFolder(async (folder) => {
     const display = await openDisplay(output);
-    // Warnings are said with --quiet too: a run that waits for room on the disk must not look as if it hung.
-    const warn = (line: string) => (output.modes.quiet ? output.warn(line) : display.print(line));
-    const log = embeddedLogger(output, 'coordinator', warn);
-    const coordinator = await startCoordinator({
-      listen: { host: '127.0.0.1', port: 0 },
-      metrics: run.metrics,
-      stateDir: `${folder}/state`,
-      isEphemeral: true,
-      parameters: run.parameters,
-      tls: {},
-      log,
-      onFatal: endProcess,
+    // While this process loads what a coordinator needs, the workers load what they need.
+    const workers = startLocalWorkers({
+      count: run.workers,
+      threads: run.threads,
+      device: computes.name,
+      isa: run.isa,
+      isGpuRequired: run.isGpuRequired,
+      cacheDir: `${folder}/cache`,
+      isVerbose: output.modes.verbose,
+      onLine: linesInto(display),
     });
     try {
-      const here = { cacheDir: `${folder}/cache`, computes };
-      return await trainOn(coordinator, { ...run, ...here }, output, display, log);
+      return await coordinate({ ...run, computes, stateDir: `${folder}/state` }, workers, output, display);
     } finally {
+      await workers.stop();
       display.close();
-      await coordinator.shutdown();
     }
   });
+}
+
+async function coordinate(
+  run: EmbeddedRun & { computes: Computation; stateDir: string },
+  workers: LocalProcesses,
+  output: Output,
+  display: LiveDisplay,
+): Promise<TrainResult> {
+  const { startCoordinator } = await import('../coordinator/coordinator.js');
+  // Warnings are said with --quiet too: a run that waits for room on the disk must not look as if it hung.
+  const warn = (line: string) => (output.modes.quiet ? output.warn(line) : display.print(line));
+  const log = embeddedLogger(output, 'coordinator', warn);
+  const coordinator = await startCoordinator({
+    listen: { host: '127.0.0.1', port: 0 },
+    metrics: run.metrics,
+    stateDir: run.stateDir,
+    isEphemeral: true,
+    parameters: run.parameters,
+    tls: {},
+    log,
+    onFatal: endProcess,
+  });
+  try {
+    return await trainOn(coordinator, workers, run, output, display, log);
+  } finally {
+    await coordinator.shutdown();
+  }
+}
+
+/** What a process says, under its name. */
+function linesInto(display: LiveDisplay) {
+  return (name: string, line: string) => display.print(`${name}: ${readableLogLine(line)}`);
 }
 
 /**
@@ -78,13 +108,19 @@ async function chooseComputation({ device: name, config, ...run }: EmbeddedRun):
   const { threads, isa, isGpuRequired } = run;
   const needs = needsOf(config);
   const { device, ...choice } = await chooseDevice(name, { threads, isa, isGpuRequired, needs });
+  const { info } = device;
+  const steps = needs.solver === 'sgd' ? await openStepDevice(device, threads) : undefined;
+  await steps?.dispose();
   await device.dispose();
-  return { ...choice, facts: deviceFacts(device.info) };
+  if (steps === undefined || steps.info === info) return { ...choice, facts: deviceFacts(info) };
+  const reason = `${choice.name} has no kernels for steps of stochastic gradient descent`;
+  return { ...choice, facts: deviceFacts(steps.info), reason };
 }
 
 async function trainOn(
   coordinator: Coordinator,
-  run: EmbeddedRun & { cacheDir: string; computes: Computation },
+  workers: LocalProcesses,
+  run: EmbeddedRun & { computes: Computation },
   output: Output,
   display: LiveDisplay,
   log: Logger,
@@ -100,23 +136,12 @@ async function trainOn(
   });
   log.debug({ run: runId }, 'submitted');
   for (const line of computationLines(run.computes, run.workers, output.modes.verbose)) display.print(line);
-  const onLine = (name: string, line: string) => display.print(`${name}: ${readableLogLine(line)}`);
+  workers.connect(coordinator.address);
   const parameters = startLocalParameters({
     coordinator: coordinator.address,
     count: run.parameters,
     isVerbose: output.modes.verbose,
-    onLine,
-  });
-  const workers = startLocalWorkers({
-    coordinator: coordinator.address,
-    count: run.workers,
-    threads: run.threads,
-    device: run.computes.name,
-    isa: run.isa,
-    isGpuRequired: run.isGpuRequired,
-    cacheDir: run.cacheDir,
-    isVerbose: output.modes.verbose,
-    onLine,
+    onLine: linesInto(display),
   });
   try {
     return await interruptible(

@@ -3,8 +3,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { HostPort } from '../common/addresses.js';
 import { SystemError } from '../common/errors.js';
 import { builtEntry } from '../common/package-root.js';
+import { tellAddress } from './parent-address.js';
 
 export interface LocalProcessesOptions {
   /** What they are, in words: "worker". Their names are this and a number. */
@@ -20,6 +22,8 @@ export interface LocalProcesses {
   /** Rejects when none is left and none may be started again; never resolves. */
   readonly failed: Promise<never>;
   readonly pids: () => number[];
+  /** Those that were started with `--coordinator parent` are told where it is; until then they wait. */
+  connect(coordinator: HostPort): void;
   /** Asks all to leave, ends those that do not within the grace, and resolves when all are gone. */
   stop(graceMs?: number): Promise<void>;
 }
@@ -43,6 +47,7 @@ export function startLocalProcesses(options: LocalProcessesOptions): LocalProces
 class ProcessPool implements LocalProcesses {
   readonly failed: Promise<never>;
   private readonly children = new Set<ChildProcess>();
+  private coordinator: HostPort | undefined;
   private restartsLeft = RESTARTS_MAX;
   private isStopping = false;
   private lastWords = '';
@@ -69,6 +74,11 @@ class ProcessPool implements LocalProcesses {
     return [...this.children].map((child) => child.pid).filter((pid) => pid !== undefined);
   }
 
+  connect(coordinator: HostPort): void {
+    this.coordinator = coordinator;
+    for (const child of this.children) tellAddress(child, coordinator);
+  }
+
   async stop(graceMs = GRACE_MS): Promise<void> {
     this.isStopping = true;
     const gone = [...this.children].map((child) => endChild(child, graceMs));
@@ -81,6 +91,7 @@ class ProcessPool implements LocalProcesses {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.children.add(child);
+    if (this.coordinator !== undefined) tellAddress(child, this.coordinator);
     createInterface({ input: child.stderr! }).on('line', (line) => {
       this.lastWords = line;
       this.options.onLine(name, line);

@@ -1,12 +1,11 @@
 // Worker processes of a run on this machine.
 
-import { formatAddress, type HostPort } from '../common/addresses.js';
 import type { InstructionSet } from '../models/device.js';
 import { deviceArguments } from './device-flags.js';
 import { type LocalProcesses, startLocalProcesses } from './local-processes.js';
+import { FROM_PARENT } from './parent-address.js';
 
 export interface LocalWorkersOptions {
-  coordinator: HostPort;
   count: number;
   /** Threads of each worker. */
   threads: number;
@@ -30,7 +29,7 @@ function workerArguments(name: string, options: LocalWorkersOptions): string[] {
   return [
     'worker',
     '--coordinator',
-    formatAddress(options.coordinator),
+    FROM_PARENT,
     '--name',
     name,
     '--threads',

@@ -8,7 +8,7 @@ import { type Csr, csrSlice, type Side } from '../models/csr.js';
 import { rowWork } from '../models/ials/work.js';
 import type { DeviceRequest } from '../worker/devices/choose-device.js';
 import { openDevice } from '../worker/devices/device-registry.js';
-import { measureRows } from '../worker/devices/measure-rows.js';
+import { measureRows, type RowSpeed } from '../worker/devices/measure-rows.js';
 
 export interface MeasureFleetOptions {
   dataset: Dataset;
@@ -31,12 +31,17 @@ export async function measureFleet(options: MeasureFleetOptions): Promise<Record
   const { threads } = options;
   const alone = await measureWith(1, options);
   const all = threads === 1 ? alone : await measureWith(threads, options);
-  const speed = (side: Side) => ({ alone: alone[side], together: all[side] / threads, threads });
+  const speed = (side: Side) => ({
+    alone: alone[side].flopsPerSecond,
+    together: all[side].flopsPerSecond / threads,
+    threads,
+    prepareSeconds: alone[side].prepareSeconds,
+  });
   return { users: speed('users'), items: speed('items') };
 }
 
-/** Flops a second of so many threads together. */
-async function measureWith(threads: number, o: MeasureFleetOptions): Promise<Record<Side, number>> {
+/** Of so many threads together. */
+async function measureWith(threads: number, o: MeasureFleetOptions): Promise<Record<Side, RowSpeed>> {
   const { config, plan } = o;
   const device = await openDevice(o.device, { ...o.request, threads });
   const measure = async (side: Side) =>
@@ -53,15 +58,15 @@ async function measureWith(threads: number, o: MeasureFleetOptions): Promise<Rec
   }
 }
 
-/** Rows from the start of the side's first shard that has entries. */
+/** Rows of the shard in the middle of the side's work: the first ones often have the most entries a row. */
 async function sampleRows(
   side: Side,
   { dataset, plan, config, flopsPerSecond }: MeasureFleetOptions,
 ): Promise<Csr> {
-  const index = Math.max(
-    0,
-    plan.shards[side].findIndex(({ interactions }) => interactions > 0),
-  );
+  const shards = plan.shards[side];
+  const half = shards.reduce((sum, { work }) => sum + work, 0) / 2;
+  let index = 0;
+  for (let before = shards[0]!.work; before < half; before += shards[index]!.work) index++;
   const { csr } = await dataset.loadRows(side, index);
   const solver = solverOf(config);
   let work = 0;

@@ -22,6 +22,10 @@ function trainSummary(result: TrainResult, runDir: string, width: number): strin
     `  peak memory: ${memoryLine(result)}`,
   ];
   const lastLoss = result.loss?.at(-1);
+  const kept = result.epoch_kept;
+  if (kept !== undefined && kept < result.epochs) {
+    lines.push(`  the model is that of epoch ${kept}, whose validation loss is the least`);
+  }
   if (lastLoss !== undefined) lines.push(`  loss ${lastLoss.toPrecision(7)}`);
   if (result.metrics !== undefined) {
     const users = result.metrics['users_evaluated'];

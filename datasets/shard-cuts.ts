@@ -2,8 +2,8 @@
 
 /** K at which work is estimated here: shards are cut before anyone has chosen factors. */
 const FACTORS_NOMINAL = 64;
-/** Fewer shards would leave workers idle. */
-const SHARDS_MIN = 8;
+/** Fewer shards would leave workers idle; as a block lies within a shard, more would make blocks of small data smaller. */
+const SHARDS_MIN = 6;
 /** A shard of this size is some ten megabytes: quick to send, and no less than a block of a fast device. */
 const SHARD_INTERACTIONS = 1_000_000;
 
@@ -18,7 +18,7 @@ export interface RowRange {
  * Contiguous row ranges of about equal work, where a row costs entries·K² + K³/3 flops at a nominal K = 64.
  *
  * @param ptr CSR row pointers, [rows + 1].
- * @returns at least 8 ranges and about one for every million entries; never more than there are rows.
+ * @returns at least 6 ranges and about one for every million entries; never more than there are rows.
  */
 export function cutShards(ptr: Int32Array): RowRange[] {
   const rows = ptr.length - 1;

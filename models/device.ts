@@ -3,6 +3,7 @@
 // inside. All arrays may lie over SharedArrayBuffers. Implementations: worker/devices/, one file each.
 
 import type { Csr } from './csr.js';
+import type { BlockDescent } from './sgd/block-descent.js';
 
 export type DeviceKind = 'portable' | 'native' | 'webgpu' | 'tfjs';
 export type InstructionSet = 'avx2' | 'avx512' | 'neon' | 'baseline';
@@ -156,6 +157,11 @@ export interface TopNResult {
 export interface ComputeDevice {
   readonly info: DeviceInfo;
   readonly capabilities: DeviceCapabilities;
+  /**
+   * Kernels for models by stochastic gradient descent; as many calls at once as the device has threads are worth having.
+   * Absent: their steps are done by threads of the worker (worker/steps/step-pool.ts).
+   */
+  readonly descent?: BlockDescent;
   /** Settles when the device can no longer be used; never rejects. */
   readonly lost: Promise<{ reason: 'disposed' | 'lost'; message: string }>;
   /** A table of zeros. */

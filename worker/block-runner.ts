@@ -16,16 +16,20 @@ import { csrSlice, otherSide, type Side } from '../models/csr.js';
 import type { BlockResult, ComputeDevice } from '../models/device.js';
 import { readsPrior } from '../models/ials/reads-prior.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
-import type { CoordinatorLink } from './coordinator-link.js';
+import type { PrepareRun__Output } from '../proto/generated/stoa/training/v1/PrepareRun.js';
+import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
+import { type DatasetSource, openSource } from './dataset-source.js';
 import { pushBlock } from './push-block.js';
 import { RowMemory } from './row-memory.js';
 import { openRunMirror, type RunMirror } from './run-mirror.js';
-import type { ShardCache } from './shard-cache.js';
+import type { ShardCache, ShardRows } from './shard-cache.js';
+import type { StepDevice } from './steps/step-device.js';
 import { StepRunner } from './steps/step-runner.js';
 
 export interface BlockRunnerOptions {
   link: CoordinatorLink;
   device: ComputeDevice;
+  steps: StepDevice;
   shards: ShardCache;
   cacheDir: string;
   log: Logger;
@@ -51,6 +55,11 @@ class Superseded extends Error {}
 export class BlockRunner {
   readonly #o: BlockRunnerOptions;
   readonly #solving: Slots;
+  readonly #stepping: Slots;
+  /** How many blocks it is worth having at work at once: of rows that are solved, and of steps, each in one thread. */
+  readonly #inFlightOf: { readonly solving: number; readonly stepping: number };
+  /** Of the run whose lease came last. */
+  #inFlight: number;
   /** Leases whose blocks wait or are computed, and those whose results are on their way. */
   readonly #leases = { unsolved: 0, delivering: 0 };
   readonly #memory = new RowMemory();
@@ -61,8 +70,13 @@ export class BlockRunner {
 
   constructor(options: BlockRunnerOptions) {
     this.#o = options;
-    this.#solving = new Slots(options.device.capabilities.blocksInFlight);
-    this.#steps = new StepRunner({ ...options, threads: options.device.info.threads });
+    const solving = options.device.capabilities.blocksInFlight;
+    // One more than threads: while it is pulled or pushed, a block computes nothing.
+    this.#inFlightOf = { solving, stepping: Math.max(solving, options.steps.info.threads + 1) };
+    this.#inFlight = solving;
+    this.#solving = new Slots(solving);
+    this.#stepping = new Slots(this.#inFlightOf.stepping);
+    this.#steps = new StepRunner(options);
   }
 
   /**
@@ -70,10 +84,9 @@ export class BlockRunner {
    * are solved, so that one request brings several, and while as many are still on their way to the coordinator.
    */
   get room(): number {
-    const { blocksInFlight } = this.#o.device.capabilities;
-    const room = 2 * blocksInFlight - this.#leases.unsolved;
-    const isBehind = this.#leases.delivering > 2 * blocksInFlight;
-    return room >= Math.ceil(blocksInFlight / 2) && !isBehind ? room : 0;
+    const room = 2 * this.#inFlight - this.#leases.unsolved;
+    const isBehind = this.#leases.delivering > 2 * this.#inFlight;
+    return room >= Math.ceil(this.#inFlight / 2) && !isBehind ? room : 0;
   }
 
   /** Resolves when there may be more room. */
@@ -83,14 +96,35 @@ export class BlockRunner {
     });
   }
 
+  /** Reads what the first blocks of a run will need, while there are none. What fails is found out by those blocks. */
+  async prepare({ runId, userShards, itemShards }: PrepareRun__Output): Promise<void> {
+    const { link, cacheDir, shards, signal, log } = this.#o;
+    try {
+      // Of the data alone: where the rows will be may not be decided yet.
+      const spec = await link.call(link.data, CONTROL.GetRunSpec, { runId }, { signal });
+      const source = await openSource(spec, link, cacheDir);
+      const wanted = [
+        ...userShards.map((shard) => ({ side: 'users' as const, shard })),
+        ...itemShards.map((shard) => ({ side: 'items' as const, shard })),
+      ];
+      for (const { side, shard } of wanted) {
+        if (signal.aborted || shards.isFull) return;
+        await this.#shardOf(source, side, shard);
+      }
+    } catch (error) {
+      log.debug({ run: runId }, `could not prepare: ${messageOf(error)}`);
+    }
+  }
+
   /** Takes up a lease. Its outcome, good or bad, goes to the coordinator. */
   async take(lease: BlockLease__Output): Promise<void> {
     const scope = this.#scopeOf(lease);
+    this.#inFlight = lease.stepEnd === 0 ? this.#inFlightOf.solving : this.#inFlightOf.stepping;
     const signal = AbortSignal.any([scope.abort.signal, this.#o.signal]);
     try {
       const deliver = await this.#counted('unsolved', async () => {
         if (lease.stepEnd === 0) return this.#solve(lease, signal);
-        await this.#solving.hold(() => this.#steps.solve(lease, signal));
+        await this.#stepping.hold(() => this.#steps.solve(lease, signal));
         return undefined;
       });
       if (deliver !== undefined) await this.#counted('delivering', deliver);
@@ -126,10 +160,7 @@ export class BlockRunner {
     const side = sideOf(lease.side);
     const run = await this.#runOf(lease.runId);
     const rows = { rowStart, rowEnd };
-    const key = { fingerprint: run.source.fingerprint, side, shard: lease.shard };
-    // Whoever asks first loads for all: the end of this lease must not end it for the others.
-    const load = () => run.source.loadShard(side, lease.shard, this.#o.signal);
-    const shard = await this.#o.shards.get(key, load);
+    const shard = await this.#shardOf(run.source, side, lease.shard);
     signal.throwIfAborted();
     const fixed = await run.tables[otherSide(side)].fixedAt(fixedClock, signal);
     const length = (rowEnd - rowStart) * run.factors;
@@ -154,6 +185,14 @@ export class BlockRunner {
     if (prior !== undefined) this.#memory.give(prior);
     if (result.rows !== out) this.#memory.give(out);
     return () => this.#deliver(lease, run, side, result, signal);
+  }
+
+  /** Whoever asks first loads for all: the end of one lease must not end it for the others. */
+  #shardOf(source: DatasetSource, side: Side, shard: number): Promise<ShardRows> {
+    const { shards, signal } = this.#o;
+    return shards.get({ fingerprint: source.fingerprint, side, shard }, () =>
+      source.loadShard(side, shard, signal),
+    );
   }
 
   async #deliver(

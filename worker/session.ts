@@ -12,10 +12,12 @@ import { reproducibilityKey } from '../models/reproducibility-key.js';
 import type { Duration__Output } from '../proto/generated/google/protobuf/Duration.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
 import type { RegisterWorkerResponse__Output } from '../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
+import type { StepDevice as StepDeviceMessage } from '../proto/generated/stoa/training/v1/StepDevice.js';
 import { BlockRunner } from './block-runner.js';
 import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
 import type { LeaderTerms } from './leader-terms.js';
 import type { ShardCache } from './shard-cache.js';
+import type { StepDevice } from './steps/step-device.js';
 
 /** How long one request for leases may wait at the coordinator, and its answer be on the way. */
 const LEASE_WAIT_MS = 10_000;
@@ -34,6 +36,10 @@ const GOODBYE_MS = 2000;
 export interface SessionOptions {
   link: CoordinatorLink;
   device: ComputeDevice;
+  /** What does the steps of models that push and pull. */
+  steps: StepDevice;
+  /** Steps have no kernels for GPUs: a worker that is to compute on nothing else does none. */
+  isGpuRequired?: boolean;
   /** Its measured speed; 0: unknown. */
   gflops: number;
   shards: ShardCache;
@@ -72,7 +78,8 @@ export async function runSession(options: SessionOptions): Promise<'left' | 'ove
   }
 }
 
-async function register({ link, device, gflops, name, threads, signal }: SessionOptions, exchange: string) {
+async function register(options: SessionOptions, exchange: string) {
+  const { link, device, steps, gflops, name, threads, signal } = options;
   const { info, capabilities } = device;
   const request = {
     name,
@@ -82,14 +89,23 @@ async function register({ link, device, gflops, name, threads, signal }: Session
     deviceFacts: factsToSend(info),
     reproducibilityKey: reproducibilityKey(info).slice(0, KEY_LENGTH_MAX),
     gflops,
-    // Steps of descent run in threads of the worker itself, whatever its device.
-    solvers: [...capabilities.solvers, 'sgd'],
+    solvers: [...capabilities.solvers, ...(options.isGpuRequired === true ? [] : ['sgd'])],
     gathers: [...capabilities.gathers],
     factorsMax: capabilities.factorsMax,
     version: STOA_VERSION,
     exchange,
+    stepDevice: steps.info === info ? undefined : stepDeviceOf(steps.info),
   };
   return link.call(link.control, CONTROL.RegisterWorker, request, { signal });
+}
+
+function stepDeviceOf(info: DeviceInfo): StepDeviceMessage {
+  return {
+    device: info.kind,
+    deviceDetail: info.name,
+    deviceFacts: factsToSend(info),
+    reproducibilityKey: reproducibilityKey(info).slice(0, KEY_LENGTH_MAX),
+  };
 }
 
 /** As the coordinator bounds them: what is too long to tell is cut, what is too much is left out. */
@@ -111,6 +127,8 @@ class Session {
   });
   readonly #runner: BlockRunner;
   #deviceFailure: DeviceError | undefined;
+  /** Of the last run that the coordinator said is about to begin. */
+  #preparedRunId = '';
   /** Why the run in progress is not for this device: said once. */
   #unsuitable = '';
 
@@ -211,7 +229,11 @@ class Session {
     while (!this.#end.signal.aborted) {
       try {
         const options = { signal: this.#end.signal, timeoutMs: LEASE_CALL_MS };
-        return (await link.call(link.control, CONTROL.LeaseBlocks, request, options)).leases;
+        const prepared = { runId: this.#preparedRunId };
+        const answer = await link.call(link.control, CONTROL.LeaseBlocks, { ...request, prepared }, options);
+        if (answer.prepare === null) return answer.leases;
+        this.#preparedRunId = answer.prepare.runId;
+        this.#runner.prepare(answer.prepare);
       } catch (error) {
         if (this.#end.signal.aborted) break;
         if (error instanceof FencedError) this.#isOver(error);

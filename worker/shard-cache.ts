@@ -28,6 +28,11 @@ export class ShardCache {
     this.#bytesMax = bytesMax;
   }
 
+  /** One more shard would push another out. */
+  get isFull(): boolean {
+    return this.#bytes >= this.#bytesMax;
+  }
+
   /** Bytes kept now. */
   get bytes(): number {
     return this.#bytes;

@@ -12,6 +12,7 @@ import { chooseDevice } from './devices/device-registry.js';
 import { LeaderTerms } from './leader-terms.js';
 import { runSession } from './session.js';
 import { ShardCache } from './shard-cache.js';
+import { openStepDevice, type StepDevice } from './steps/step-device.js';
 
 /** First and longest pause between two tries to reach a coordinator. */
 const BACKOFF_MS_MIN = 100;
@@ -82,8 +83,10 @@ async function open({ log, ...options }: WorkerOptions, name: string): Promise<D
 
 /** Works until the worker is to leave, or until the device is lost: then answers why. The device is disposed of. */
 async function workUntilLoss(choice: DeviceChoice, options: WorkerOptions): Promise<DeviceError | undefined> {
+  let steps: StepDevice | undefined;
   try {
-    await workWith(choice, options);
+    steps = await openStepDevice(choice.device, options.threads);
+    await workWith(choice, steps, options);
     return undefined;
   } catch (error) {
     if (error instanceof DeviceError && error.code === 'STOA_DEVICE_LOST') return error;
@@ -91,6 +94,7 @@ async function workUntilLoss(choice: DeviceChoice, options: WorkerOptions): Prom
   } finally {
     // What is lost may not even be disposed of, and has said so already.
     await choice.device.dispose().catch(() => {});
+    await steps?.dispose();
   }
 }
 
@@ -107,7 +111,11 @@ async function reopen(options: WorkerOptions, name: string, loss: DeviceError): 
   }
 }
 
-async function workWith({ device, gflops = 0 }: DeviceChoice, options: WorkerOptions): Promise<void> {
+async function workWith(
+  { device, gflops = 0 }: DeviceChoice,
+  steps: StepDevice,
+  options: WorkerOptions,
+): Promise<void> {
   const { coordinators, signal, log, reconnectForMs = RECONNECT_MS, transfer = 'auto' } = options;
   const shards = new ShardCache();
   const terms = new LeaderTerms();
@@ -119,7 +127,7 @@ async function workWith({ device, gflops = 0 }: DeviceChoice, options: WorkerOpt
     const link = new CoordinatorLink(address, options.tls);
     address = coordinators[++turn % coordinators.length]!;
     try {
-      await runSession({ ...options, link, device, gflops, shards, transfer, terms });
+      await runSession({ ...options, link, device, steps, gflops, shards, transfer, terms });
       lastJoinedMs = performance.now();
       failures = 0;
     } catch (error) {

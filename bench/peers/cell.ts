@@ -19,6 +19,8 @@ export interface Setting {
   solver: Extract<SolverName, 'cg' | 'cholesky'>;
   threads: number;
   epochs: number;
+  /** Of Stoa; implicit always takes three. @default 3 */
+  cgSteps?: number;
 }
 
 export interface Trained {
@@ -66,12 +68,12 @@ export function trainStoa(
   setting: Setting,
   out: string,
 ): Trained {
-  const { factors, solver, threads, epochs } = setting;
+  const { factors, solver, threads, epochs, cgSteps = CG_STEPS } = setting;
   const settings = {
     ...problem.settings,
     'ials.factors': factors,
     'ials.solver': solver,
-    'ials.cg_steps': CG_STEPS,
+    'ials.cg_steps': cgSteps,
     ...(solver === 'cg' ? { 'ials.gather': gather } : {}),
     'train.epochs': epochs,
   };

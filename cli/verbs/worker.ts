@@ -2,7 +2,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseAddress } from '../../common/addresses.js';
 import { addDeviceFlags, type DeviceFlags } from '../device-flags.js';
-import { interruptible } from '../interrupts.js';
+import { interruptible, untilAborted } from '../interrupts.js';
+import { addressFromParent, FROM_PARENT } from '../parent-address.js';
 import { addClientTlsFlags, type TlsFlags, tlsOf } from '../tls-flags.js';
 import { required, toCommand, wholeNumber } from '../verb.js';
 
@@ -37,13 +38,18 @@ export const command = toCommand<Options>({
     addClientTlsFlags(command);
   },
   run: async ({ options, output }) => {
-    const coordinators = options.coordinator.split(',').map((text) => parseAddress(text, '--coordinator'));
+    const coordinators =
+      options.coordinator === FROM_PARENT
+        ? addressFromParent().then((address) => [address])
+        : options.coordinator.split(',').map((text) => parseAddress(text, '--coordinator'));
     const { runWorker } = await import('../../worker/worker.js');
     const { roleLogger } = await import('../logger.js');
     const log = roleLogger(output, 'worker');
-    await interruptible((signal) =>
-      runWorker({
-        coordinators,
+    await interruptible(async (signal) => {
+      const known = await Promise.race([coordinators, untilAborted(signal).then(() => [])]);
+      if (signal.aborted) return;
+      await runWorker({
+        coordinators: known,
         name: options.name,
         threads: options.threads,
         device: options.device ?? 'auto',
@@ -54,8 +60,8 @@ export const command = toCommand<Options>({
         log,
         signal,
         transfer: process.env['STOA_TRANSFER'] === 'grpc' ? 'grpc' : 'auto',
-      }),
-    );
+      });
+    });
     output.answer({ name: options.name, left: true }, () => `${options.name} left`);
   },
 });

@@ -39,6 +39,7 @@ export class HeldSteps {
   readonly #items: SharedRows;
   readonly #kept: Readonly<Record<Side, Float32Array>>;
   readonly #keptClocks: Record<Side, number> = { users: -1, items: -1 };
+  readonly #best: Partial<Record<Side, { clock: number; rows: Float32Array }>> = {};
   /** By block. */
   readonly #updates = new Map<number, HeldUpdate[]>();
   /** The clock that each block has come to, as far as this process knows. */
@@ -65,7 +66,8 @@ export class HeldSteps {
 
   /** Of the rows, and of the copies that are kept of them. */
   get byteLength(): number {
-    return 2 * (this.#users.byteLength + this.#items.table.byteLength);
+    const best = Object.values(this.#best).reduce((sum, { rows }) => sum + rows.byteLength, 0);
+    return 2 * (this.#users.byteLength + this.#items.table.byteLength) + best;
   }
 
   /** Writes rows, before the first clock. @throws {UsageError} rows that are not here. */
@@ -87,6 +89,13 @@ export class HeldSteps {
     this.#keptClocks[side] = clock;
   }
 
+  /** Keeps what is kept at a clock for longer: until it is called again. Safe to repeat. @throws {FencedError} it is not. */
+  keepBest(side: Side, clock: number): void {
+    if (this.#best[side]?.clock === clock) return;
+    this.#requireKept(side, clock);
+    this.#best[side] = { clock, rows: this.#kept[side].slice() };
+  }
+
   /** As `RowParts.pieces`. */
   pieces(side: Side, ranges: readonly Rows[]): Rows[] {
     return this.#parts[side].pieces(ranges);
@@ -94,12 +103,12 @@ export class HeldSteps {
 
   /** Rows as they were kept at a clock. @throws {FencedError} `STOA_CLOCK_GONE`. */
   keptAt(side: Side, clock: number, { rowStart, rowEnd }: Rows): Float32Array {
-    if (this.#keptClocks[side] !== clock) {
-      throw new FencedError('STOA_CLOCK_GONE', `${side} were kept at clock ${this.#keptClocks[side]}`);
-    }
+    const best = this.#best[side];
+    if (best?.clock !== clock) this.#requireKept(side, clock);
     const { columns } = this.#o;
     const from = this.#parts[side].local(rowStart);
-    return this.#kept[side].subarray(from * columns, (from + rowEnd - rowStart) * columns);
+    const rows = best?.clock === clock ? best.rows : this.#kept[side];
+    return rows.subarray(from * columns, (from + rowEnd - rowStart) * columns);
   }
 
   /** User rows of a block, and the row that the first one is; none where they are elsewhere. A copy. */
@@ -173,6 +182,12 @@ export class HeldSteps {
       this.#counts.delete(next());
       this.#items.commit();
     }
+  }
+
+  #requireKept(side: Side, clock: number): void {
+    const kept = this.#keptClocks[side];
+    if (kept === clock) return;
+    throw new FencedError('STOA_CLOCK_GONE', `${side} were kept at clock ${kept}, not at ${clock}`);
   }
 
   #rowsOf(block: number): Rows {

@@ -29,9 +29,10 @@ export function tablesService(tables: HeldTables, log: ErrorLog): TablesServiceH
       }
       return {};
     }, log),
-    CommitTable: unary(({ key, side, clock }) => {
+    CommitTable: unary(({ key, side, clock, isBest }) => {
       const open = tables.named(key);
       if (open.steps === undefined) sideOfTables(open, sideOf(side)).commit(clock);
+      else if (isBest) open.steps.keepBest(sideOf(side), clock);
       else open.steps.keep(sideOf(side), clock);
       return {};
     }, log),

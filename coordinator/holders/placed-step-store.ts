@@ -7,6 +7,7 @@ import type { StepTables } from '../parameters/step-tables.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
 import type { PlacedTables } from './placed-tables.js';
 
+const SIDES = ['users', 'items'] as const;
 const NONE = new Float32Array(0);
 
 /** The tables of a run that pushes and pulls, the rows of which are in parameter processes. */
@@ -15,6 +16,7 @@ export class PlacedStepStore implements StepTables {
   readonly #mergeRate: (clock: number) => number;
   #clock: number;
   #keptClock = -1;
+  #bestClock = -1;
 
   /** @param mergeRate q of `models/sgd/merge-weights.ts` at a clock. */
   constructor(placed: PlacedTables, clock: number, mergeRate: (clock: number) => number) {
@@ -49,9 +51,24 @@ export class PlacedStepStore implements StepTables {
     return this.placed.settled();
   }
 
-  async keep(): Promise<void> {
-    for (const side of ['users', 'items'] as const) await this.placed.commit(side, this.#clock);
-    this.#keptClock = this.#clock;
+  /** @param clock that the rows are at. */
+  async keep(clock = this.#clock): Promise<void> {
+    for (const side of SIDES) await this.placed.commit(side, clock);
+    this.#keptClock = clock;
+  }
+
+  async keepBest(): Promise<void> {
+    for (const side of SIDES) await this.placed.commit(side, this.#keptClock, true);
+    this.#bestClock = this.#keptClock;
+  }
+
+  bestSource(side: Side): RowSource | undefined {
+    return this.#bestClock < 0 ? undefined : this.placed.source(side, this.#bestClock);
+  }
+
+  bestRows(side: Side): Promise<Float32Array> | undefined {
+    const source = this.bestSource(side);
+    return source && gather(source);
   }
 
   source(side: Side, range?: { rowStart: number; rowEnd: number }): RowSource {
@@ -59,13 +76,16 @@ export class PlacedStepStore implements StepTables {
   }
 
   async kept(side: Side, range?: { rowStart: number; rowEnd: number }): Promise<Float32Array> {
-    const source = this.source(side, range);
-    const rows = sharedFloat32(source.byteLength / 4);
-    let at = 0;
-    for await (const piece of source.read()) {
-      rows.set(piece, at);
-      at += piece.length;
-    }
-    return rows;
+    return gather(this.source(side, range));
   }
+}
+
+async function gather(source: RowSource): Promise<Float32Array> {
+  const rows = sharedFloat32(source.byteLength / 4);
+  let at = 0;
+  for await (const piece of source.read()) {
+    rows.set(piece, at);
+    at += piece.length;
+  }
+  return rows;
 }

@@ -151,12 +151,12 @@ export class PlacedTables {
     await Promise.all(this.#links.map((link) => link.settled()));
   }
 
-  /** Ends the phase of a side, everywhere. Safe to repeat. @throws {HolderLost}. */
-  async commit(side: Side, clock: number): Promise<void> {
+  /** Ends the phase of a side, or keeps its rows (`isBest`: those that are kept, for longer), everywhere. Safe to repeat. @throws {HolderLost}. */
+  async commit(side: Side, clock: number, isBest = false): Promise<void> {
     await Promise.all(
       this.#links.map(async (link) => {
         await link.settled();
-        await link.commit(side, clock);
+        await link.commit(side, clock, isBest);
       }),
     );
   }

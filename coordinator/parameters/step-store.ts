@@ -12,7 +12,8 @@ import type { StepTables } from './step-tables.js';
  * them; rows of items are shared. Beside them stands what they were at the last complete epoch: what a run that is
  * stopped in the middle of the next one goes on from.
  *
- * Memory: twice both tables, and what `SharedRows` needs for the clocks under way.
+ * Memory: twice both tables, three times once `keepBest` was called, and what `SharedRows` needs for the clocks under
+ * way.
  */
 export class StepStore implements StepTables {
   /** Columns of a row. */
@@ -21,6 +22,7 @@ export class StepStore implements StepTables {
   readonly users: Float32Array;
   readonly items: SharedRows;
   readonly #kept: Record<Side, Float32Array>;
+  #best: Record<Side, Float32Array> | undefined;
 
   constructor(options: { users: number } & SharedRowsOptions) {
     this.columns = options.columns;
@@ -58,6 +60,21 @@ export class StepStore implements StepTables {
 
   source(side: Side): RowSource {
     return arraySource(this.#kept[side], this.columns);
+  }
+
+  bestRows(side: Side): Float32Array | undefined {
+    return this.#best?.[side];
+  }
+
+  bestSource(side: Side): RowSource | undefined {
+    return this.#best && arraySource(this.#best[side], this.columns);
+  }
+
+  /** Keeps what `keep` kept, or other tables, until it is called again: the tables of the best epoch so far. */
+  keepBest(tables: Readonly<Record<Side, Float32Array>> = this.#kept): void {
+    this.#best ??= { users: sharedFloat32(this.users.length), items: sharedFloat32(this.items.table.length) };
+    this.#best.users.set(tables.users);
+    this.#best.items.set(tables.items);
   }
 
   /** Keeps the tables as they are: initially, and when an epoch is complete. */

@@ -19,6 +19,12 @@ export interface StepTables {
   settled?(): Promise<void>;
   /** Keeps the tables as they are: initially, and when an epoch is complete. @throws {HolderLost}. */
   keep(): void | Promise<void>;
+  /** Keeps what `keep` kept until it is called again: the tables of the best epoch so far. @throws {HolderLost}. */
+  keepBest(): void | Promise<void>;
+  /** A side as it was when `keepBest` was called last; undefined before. */
+  bestSource(side: Side): RowSource | undefined;
+  /** Its rows: f32 [rows, columns]. @throws {HolderLost}. */
+  bestRows(side: Side): Float32Array | Promise<Float32Array> | undefined;
   /** A side as it was kept last. */
   source(side: Side): RowSource;
   /** Kept rows of a side: f32 [rowEnd − rowStart, columns]; all of them by default. @throws {HolderLost}. */

@@ -19,6 +19,8 @@ export interface ThreadSpeed {
   /** While `threads` of them do, which share memory and perhaps cores. */
   together: number;
   threads: number;
+  /** Before the first row of a phase, of one thread alone: every worker makes the other side's table ready to read. */
+  prepareSeconds: number;
 }
 
 export interface FleetPhase {
@@ -48,7 +50,7 @@ export type Bottleneck = 'compute' | 'cores' | 'coordinator' | 'network' | 'tail
 export interface EpochParts {
   /** Solving, shared perfectly among all threads. */
   compute: number;
-  /** Rows that others computed are fetched; deliveries for which the coordinator or its link had no time. */
+  /** Rows that others computed are fetched and made ready; deliveries for which the coordinator or its link had no time. */
   exchange: number;
   /** Threads idle because blocks cannot be shared evenly. */
   tail: number;
@@ -175,9 +177,13 @@ function playPhase(
     (workers * worker) / Math.min(workers, cores),
     (workers * (coordinator + worker)) / cores,
   );
+  const prepare = Math.max(
+    speed.prepareSeconds / Math.min(threads, cores),
+    (workers * speed.prepareSeconds) / cores,
+  );
   return {
     compute,
-    exchange: fetch + behind,
+    exchange: fetch + prepare + behind,
     tail: makespan - compute,
     barrier: last + start + BARRIER_SECONDS,
     down,

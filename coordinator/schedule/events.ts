@@ -29,6 +29,8 @@ export interface SessionInfo {
   readonly gathers: readonly string[];
   /** Sessions with equal keys give equal bits; '' promises nothing. */
   readonly reproducibilityKey: string;
+  /** Of its steps of stochastic gradient descent, where something else does them. @default `reproducibilityKey` */
+  readonly stepKey?: string;
   /** Speed measured before it joined, GFLOP/s; 0: unknown. */
   readonly gflops: number;
   readonly factorsMax: number;

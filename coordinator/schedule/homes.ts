@@ -1,8 +1,26 @@
 import type { Side } from '../../models/csr.js';
 import { placeShard } from '../plan/placement.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
-import type { Pace } from './pace.js';
+import { Pace } from './pace.js';
 import type { Session } from './sessions.js';
+
+/** Shards of a side whose blocks a session gets first when a run begins with these sessions. */
+export function shardsAtHome(
+  sessions: Iterable<Session>,
+  sessionId: string,
+  side: Side,
+  shards: number,
+): number[] {
+  const pace = new Pace();
+  const candidates = [...sessions].map((session) => candidateOf(session, pace));
+  return Array.from({ length: shards }, (_, shard) => shard).filter(
+    (shard) => placeShard(side, shard, candidates)?.sessionId === sessionId,
+  );
+}
+
+function candidateOf({ key, info }: Session, pace: Pace) {
+  return { key, weight: pace.rateOf(info), sessionId: info.sessionId };
+}
 
 /**
  * Where blocks are best solved: at the session that solved them last, which has their rows and their shard; else
@@ -30,11 +48,7 @@ export class Homes {
     const shard = `${block.side}/${block.shard}`;
     let home = this.#ofShard.get(shard);
     if (home === undefined) {
-      const candidates = [...this.#sessions.values()].map(({ key, info }) => ({
-        key,
-        weight: pace.rateOf(info),
-        sessionId: info.sessionId,
-      }));
+      const candidates = [...this.#sessions.values()].map((session) => candidateOf(session, pace));
       home = placeShard(block.side, block.shard, candidates)?.sessionId ?? '';
       this.#ofShard.set(shard, home);
     }

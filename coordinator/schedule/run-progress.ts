@@ -11,7 +11,7 @@ import { PendingBlocks } from './pending-blocks.js';
 import { PhaseProgress } from './phase-progress.js';
 import { phaseOf, stepPhaseOf } from './phases.js';
 import { Quarantine } from './quarantine.js';
-import { type RunBits, type Session, unsuitability } from './sessions.js';
+import { bitsKey, type RunBits, type Session, unsuitability } from './sessions.js';
 import type { ClockChange } from './sync/sync-clocks.js';
 import { leadMax } from './sync/sync-mode.js';
 import type { ScheduleTiming } from './timing.js';
@@ -86,7 +86,7 @@ export class RunProgress {
   /** Takes the sessions that live now, after workers came or went. */
   setSessions(sessions: Iterable<Session>): void {
     this.#sessions = [...sessions];
-    const isHeld = this.#sessions.some(({ info }) => info.reproducibilityKey === this.#bits?.key);
+    const isHeld = this.#sessions.some(({ info }) => bitsKey(info, this.task) === this.#bits?.key);
     if (!isHeld && !this.#hasResults) this.#bits = undefined;
     const able = this.#sessions.filter((session) => this.#inability(session) === undefined);
     const clean = able.filter(({ key }) => this.#quarantine.markOf(key) === undefined);
@@ -293,7 +293,7 @@ export class RunProgress {
   /** The first worker of a run decides which bits its model has. */
   #fixBits({ info }: Session): void {
     if (this.#bits !== undefined || this.task.isDeterministic !== true) return;
-    this.#bits = { key: info.reproducibilityKey, name: info.name };
+    this.#bits = { key: bitsKey(info, this.task), name: info.name };
     this.setSessions(this.#sessions);
   }
 

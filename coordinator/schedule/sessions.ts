@@ -62,19 +62,29 @@ export interface RunBits {
 export function unsuitability(session: Session, run: RunTask, bits?: RunBits): string | undefined {
   const { name, solvers, gathers, factorsMax } = session.info;
   const gather = run.gather ?? 'f32';
+  if (run.solver === 'sgd' && !solvers.includes('sgd')) {
+    return `worker ${name} does no steps of stochastic gradient descent, which run ${run.runId} needs; they have no kernels for GPUs: start it without --require-gpu`;
+  }
   if (!solvers.includes(run.solver)) {
     return `worker ${name} has no solver "${run.solver}" (it has ${solvers.join(', ') || 'none'}), which run ${run.runId} needs; give it another device or the run another ials.solver`;
   }
   if (gather !== 'f32' && !gathers.includes(gather)) {
     return `worker ${name} cannot gather in ${gather}, which run ${run.runId} asks for; give it another device or leave out ials.gather`;
   }
-  if (factorsMax < run.factors) {
+  // Steps are done by what takes any number.
+  if (factorsMax < run.factors && run.solver !== 'sgd') {
     return `worker ${name} takes at most ${factorsMax} factors, run ${run.runId} has ${run.factors}; give it another device or lower ials.factors`;
   }
-  if (bits !== undefined && session.info.reproducibilityKey !== bits.key) {
-    return `worker ${name} would give other bits (${keyText(session.info.reproducibilityKey)}) than ${bits.name} (${keyText(bits.key)}), which run ${run.runId} began with; it stays idle: give it the same device, or the run train.deterministic=false`;
+  const key = bitsKey(session.info, run);
+  if (bits !== undefined && key !== bits.key) {
+    return `worker ${name} would give other bits (${keyText(key)}) than ${bits.name} (${keyText(bits.key)}), which run ${run.runId} began with; it stays idle: give it the same device, or the run train.deterministic=false`;
   }
   return undefined;
+}
+
+/** What the bits of a session's results depend on, in a run. */
+export function bitsKey(info: SessionInfo, { solver }: Pick<RunTask, 'solver'>): string {
+  return solver === 'sgd' ? (info.stepKey ?? info.reproducibilityKey) : info.reproducibilityKey;
 }
 
 function keyText(key: string): string {

@@ -33,6 +33,8 @@ const manifestSchema = z.strictObject({
   factors: z.int().min(1),
   users: tableSchema,
   items: tableSchema,
+  /** Tables of an earlier phase that the run may yet end with; absent where they are those above, or there are none. */
+  best: z.strictObject({ next_phase: z.int().min(0), users: tableSchema, items: tableSchema }).optional(),
 });
 export type CheckpointManifest = z.infer<typeof manifestSchema>;
 
@@ -95,7 +97,8 @@ export async function readManifest(file: string, expectedSha256?: string): Promi
 
 /** Names of the table files of a checkpoint. */
 export function tableFiles(manifest: CheckpointManifest): string[] {
-  return [manifest.users.file, manifest.items.file];
+  const { users, items, best } = manifest;
+  return [users, items, ...(best === undefined ? [] : [best.users, best.items])].map(({ file }) => file);
 }
 
 export function tablePath(dir: string, entry: TableEntry): string {

@@ -24,6 +24,8 @@ export interface SnapshotFacts {
 /** With rows in this process, or, as a `RowSource`, where they are: see `Checkpoints.untilCaptured`. */
 export interface Snapshot<Rows = Float32Array> extends SnapshotFacts {
   tables: Record<Side, Rows>;
+  /** The tables that the run is to end with unless a later epoch is better, where these are not they. */
+  best?: { nextPhase: number; clocks: Record<Side, number>; tables: Readonly<Record<Side, Rows>> };
 }
 
 export function snapshotOf(

@@ -44,10 +44,19 @@ const RETRY_MS = 500;
 /** The manifest, the line of metrics and the journal's pages, generously. */
 const SMALL_BYTES = 2 << 20;
 
-const SIDES = ['users', 'items'] as const;
-
 /** Of models that push and pull. */
 const NO_GRAM = new Float64Array(0);
+
+interface TableToWrite extends Pick<Snapshot, 'clocks' | 'sums' | 'factors'> {
+  side: Side;
+  tables: Readonly<Record<Side, Float32Array | RowSource>>;
+}
+
+/** What was written of a checkpoint. */
+interface Written {
+  last?: Record<Side, TableEntry>;
+  best?: Record<Side, TableEntry>;
+}
 
 export interface CheckpointsOptions {
   dir: string;
@@ -76,8 +85,8 @@ export class Checkpoints {
   #tookMs = 0;
   #hasFailed = false;
   #isWaiting = false;
-  /** What is on disk of each side's newest table. */
-  readonly #tables: Partial<Record<Side, TableEntry>> = {};
+  /** The tables of the newest checkpoint, of each side: its own, and those that it keeps of the best phase. */
+  #tables: Record<Side, readonly TableEntry[]> = { users: [], items: [] };
   /** Table files of the checkpoints that are whole, by name. */
   readonly #whole = new Map<string, string[]>();
 
@@ -223,10 +232,17 @@ export class Checkpoints {
     const { dir } = this.#o;
     const manifest = await readManifest(path.join(dir, name), sha256);
     const snapshot = await read(dir, manifest);
-    for (const side of SIDES) this.#tables[side] = manifest[side];
+    this.#remember(manifest);
     this.#whole.set(name, tableFiles(manifest));
     this.#lastPhase = manifest.next_phase;
     return snapshot;
+  }
+
+  #remember({ users, items, best }: CheckpointManifest): void {
+    this.#tables = {
+      users: best === undefined ? [users] : [users, best.users],
+      items: best === undefined ? [items] : [items, best.items],
+    };
   }
 
   /** Those before the one that is taken are kept as far as they are to be kept. */
@@ -244,8 +260,12 @@ export class Checkpoints {
   ): Promise<void> {
     const { guard, signal, clock, log, onWaiting, onFatal } = this.#o;
     // Once its rows may change again, a table that was written must not be written anew.
-    const written: Partial<Record<Side, TableEntry>> = {};
-    const bytes = SIDES.reduce((sum, side) => sum + snapshot.tables[side].byteLength, SMALL_BYTES);
+    const written: Written = {};
+    const tables = [snapshot.tables, ...(snapshot.best === undefined ? [] : [snapshot.best.tables])];
+    const bytes = tables.reduce(
+      (sum, { users, items }) => sum + users.byteLength + items.byteLength,
+      SMALL_BYTES,
+    );
     let hasWaited = false;
     const wait = (sentence: string) => {
       if (!hasWaited) log.warn(sentence);
@@ -276,15 +296,20 @@ export class Checkpoints {
 
   async #write(
     snapshot: StoredSnapshot,
-    written: Partial<Record<Side, TableEntry>>,
+    written: Written,
     { before, captured }: { before: () => Promise<void>; captured: () => void },
   ): Promise<void> {
     const { dir, fence, acknowledge } = this.#o;
     fence.check();
     await mkdir(dir, { recursive: true });
-    for (const side of SIDES) written[side] ??= await this.#writeSide(side, snapshot);
+    const { clocks, tables, sums, factors, best } = snapshot;
+    const writeAll = async (from: Omit<TableToWrite, 'side'>) => ({
+      users: await this.#writeSide({ ...from, side: 'users' }),
+      items: await this.#writeSide({ ...from, side: 'items' }),
+    });
+    written.last ??= await writeAll({ clocks, tables, sums, factors });
+    if (best !== undefined) written.best ??= await writeAll({ ...best, sums: {}, factors });
     captured();
-    const { users, items } = written as Record<Side, TableEntry>;
     await before();
     fence.check();
     const manifest: CheckpointManifest = {
@@ -294,14 +319,13 @@ export class Checkpoints {
       plan: snapshot.plan,
       config: snapshot.config,
       next_phase: snapshot.nextPhase,
-      factors: snapshot.factors,
-      users,
-      items,
+      factors,
+      ...written.last,
+      best: best && { next_phase: best.nextPhase, ...written.best! },
     };
     const name = checkpointName(snapshot.nextPhase, fence.term);
     const sha256 = await writeManifest(path.join(dir, name), manifest);
-    this.#tables.users = users;
-    this.#tables.items = items;
+    this.#remember(manifest);
     this.#whole.set(name, tableFiles(manifest));
     await acknowledge({ next_phase: snapshot.nextPhase, checkpoint: name, sha256 });
     fence.check();
@@ -312,18 +336,16 @@ export class Checkpoints {
    * Writes a side's table unless it is there already. One of an earlier term is written again: its leader, should it
    * not be dead but frozen, might yet remove what it believes to be its own.
    */
-  async #writeSide(side: Side, snapshot: StoredSnapshot): Promise<TableEntry> {
+  async #writeSide({ side, clocks, tables, sums, factors }: TableToWrite): Promise<TableEntry> {
     const { dir, fence } = this.#o;
-    const clock = snapshot.clocks[side];
-    const sums = snapshot.sums[side];
-    const before = this.#tables[side];
-    if (before?.clock === clock && termOf(before.file) === fence.term) return before;
+    const clock = clocks[side];
+    const before = this.#tables[side].find((entry) => entry.clock === clock);
+    if (before !== undefined && termOf(before.file) === fence.term) return before;
     const file = `${side}-${String(clock).padStart(6, '0')}.${fence.term}.table`;
-    const rows = snapshot.tables[side];
-    const source = rows instanceof Float32Array ? arraySource(rows, snapshot.factors) : rows;
-    const facts = await writeTable(path.join(dir, file), source, sums?.gram ?? NO_GRAM);
-    const count = rows.byteLength / 4 / snapshot.factors;
-    return { file, clock, rows: count, ...facts, penalty: sums?.penalty };
+    const rows = tables[side];
+    const source = rows instanceof Float32Array ? arraySource(rows, factors) : rows;
+    const facts = await writeTable(path.join(dir, file), source, sums[side]?.gram ?? NO_GRAM);
+    return { file, clock, rows: rows.byteLength / 4 / factors, ...facts, penalty: sums[side]?.penalty };
   }
 
   /**
@@ -347,21 +369,6 @@ export class Checkpoints {
   async #names(): Promise<CheckpointName[]> {
     return checkpointNames(await readdir(this.#o.dir).catch(() => []));
   }
-}
-
-/** Settings that the newest checkpoint of a folder was made with; undefined where none can be read. */
-export async function checkpointSettings(dir: string): Promise<Record<string, unknown> | undefined> {
-  for (const { name } of checkpointNames(await readdir(dir).catch(() => []))) {
-    const manifest = await readManifest(path.join(dir, name)).catch(() => undefined);
-    if (manifest !== undefined) return manifest.config;
-  }
-  return undefined;
-}
-
-/** The term that a process without a journal writes under: beyond all that are there. */
-export async function nextCheckpointTerm(dir: string): Promise<number> {
-  const names = checkpointNames(await readdir(dir).catch(() => []));
-  return 1 + Math.max(0, ...names.map(({ term }) => term));
 }
 
 interface Choice {

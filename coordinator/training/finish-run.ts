@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Clock } from '../../common/clock.js';
 import type { Csr } from '../../models/csr.js';
+import { bestEpoch } from '../../models/sgd/validation.js';
 import { type EvaluationReport, evaluate, metricsJson } from '../evaluation/evaluate.js';
 import { objectiveOf, type RunConfig } from '../plan/run-config.js';
 import { writeModel } from '../registry/model-folder.js';
@@ -132,5 +133,6 @@ function syncFacts({ metrics }: Training, config: RunConfig): Partial<TrainResul
     });
   }
   const validation = metrics.records.flatMap((record) => record.validation ?? []);
-  return { sync: config['train.sync'], staleness, ...(validation.length === 0 ? {} : { validation }) };
+  const kept = validation.length === 0 ? {} : { validation, epoch_kept: 1 + bestEpoch(validation) };
+  return { sync: config['train.sync'], staleness, ...kept };
 }

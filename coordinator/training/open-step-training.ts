@@ -60,6 +60,7 @@ export async function openStepTraining(
   }
   store.items.setClock(clockOfEpoch(config, phaseStart));
   store.keep();
+  if (config['train.early_stopping'] > 0 && snapshot !== undefined) store.keepBest(snapshot.best?.tables);
   return new StepTraining({ ...options, settings, itemCounts: rowCounts.items, store });
 }
 
@@ -73,11 +74,19 @@ export async function openPlacedStepTraining(
   const settings = await settingsOf(config, data);
   const clock = clockOfEpoch(config, phaseStart);
   const store = new PlacedStepStore(placed, clock, rateOf(config, settings));
+  const isValidated = config['train.early_stopping'] > 0;
+  const best = isValidated ? snapshot?.best : undefined;
+  if (best !== undefined) {
+    for (const side of SIDES) await placed.fillFrom(side, best.tables[side]);
+    await store.keep(clockOfEpoch(config, best.nextPhase));
+    await store.keepBest();
+  }
   for (const side of SIDES) {
     const source = snapshot?.tables[side] ?? initialSource(side, plan, config, settings);
     await placed.fillFrom(side, source);
   }
   await store.keep();
+  if (isValidated && snapshot !== undefined && best === undefined) await store.keepBest();
   return new StepTraining({ ...options, settings, itemCounts: rowCounts.items, store });
 }
 

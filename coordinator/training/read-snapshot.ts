@@ -1,7 +1,6 @@
 // A checkpoint that is on disk, by its manifest: with its rows in memory, or checked and left where they are.
 
 import { sharedFloat32 } from '../../common/shared-memory.js';
-import type { Side } from '../../models/csr.js';
 import { packedGramLength } from '../../models/gram.js';
 import type { TableSums } from '../parameters/phase-ledger.js';
 import type { RowSource } from '../parameters/row-source.js';
@@ -34,16 +33,16 @@ async function snapshotOf<Rows>(
   read: (entry: TableEntry, gram: Float64Array) => Promise<Rows>,
 ): Promise<Snapshot<Rows>> {
   const { run_id: runId, plan, config, next_phase: nextPhase, factors } = manifest;
-  const readSide = async (side: Side) => {
-    const entry = manifest[side];
+  const readEntry = async (entry: TableEntry) => {
     const hasGram = entry.bytes > entry.rows * factors * 4;
     const gram = new Float64Array(hasGram ? packedGramLength(factors) : 0);
     const rows = await read(entry, gram);
     const sums: TableSums | undefined = hasGram ? { gram, penalty: entry.penalty } : undefined;
     return { rows, sums };
   };
-  const users = await readSide('users');
-  const items = await readSide('items');
+  const users = await readEntry(manifest.users);
+  const items = await readEntry(manifest.items);
+  const { best } = manifest;
   return {
     runId,
     plan,
@@ -53,5 +52,10 @@ async function snapshotOf<Rows>(
     clocks: { users: manifest.users.clock, items: manifest.items.clock },
     tables: { users: users.rows, items: items.rows },
     sums: { users: users.sums, items: items.sums },
+    best: best && {
+      nextPhase: best.next_phase,
+      clocks: { users: best.users.clock, items: best.items.clock },
+      tables: { users: (await readEntry(best.users)).rows, items: (await readEntry(best.items)).rows },
+    },
   };
 }

@@ -13,7 +13,8 @@ import type { Durability } from '../journal/durability.js';
 import type { JournaledRun } from '../journal/entries.js';
 import { type FolderLock, lockFolder } from '../journal/folder-lock.js';
 import type { RunConfig } from '../plan/run-config.js';
-import { checkpointSettings } from './checkpoints.js';
+import { checkpointSettings } from './checkpoint-folder.js';
+import { Preparation } from './preparation.js';
 import { reconcileRun } from './reconcile-run.js';
 import { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
@@ -60,6 +61,8 @@ export interface RunsOptions {
 }
 
 export class Runs {
+  /** Of the run that trains next. */
+  readonly preparation = new Preparation();
   readonly #o: RunsOptions;
   readonly #runs = new Map<string, Run>();
   readonly #line: Run[] = [];
@@ -289,6 +292,7 @@ export class Runs {
         log: runLog,
         holders,
         durability: this.#isOurs(run.folder) ? durability : withoutJournal(durability),
+        preparation: this.preparation,
         onReady,
         onPhase,
         onRead,
@@ -307,6 +311,7 @@ export class Runs {
         if (!isFenced) runLog.error({ err: failure }, 'the end of the run could not be written down');
       });
     } finally {
+      this.preparation.clear();
       this.#active = undefined;
       run.training = undefined;
       await this.#unlock(run);

@@ -94,11 +94,11 @@ export class ScheduleHost {
     return this.#isDraining;
   }
 
-  register(worker: Omit<SessionInfo, 'sessionId'> & { facts: DeviceFacts }): string {
+  register(worker: Omit<SessionInfo, 'sessionId'> & { facts: DeviceFacts; stepFacts?: DeviceFacts }): string {
     const sessionId = randomUUID();
-    const { facts, ...info } = worker;
+    const { facts, stepFacts, ...info } = worker;
     const { device } = facts;
-    this.roster.join(sessionId, { name: info.name, threads: info.threads, device, facts });
+    this.roster.join(sessionId, { name: info.name, threads: info.threads, device, facts, stepFacts });
     this.#receive({ type: 'workerJoined', session: { ...info, sessionId } });
     this.#log.info(
       { worker: info.name, threads: info.threads, device, detail: facts.name },

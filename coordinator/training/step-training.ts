@@ -1,16 +1,14 @@
 // The epochs of a run that pushes and pulls: keeps the tables, answers reads, and the record of each epoch while the
 // schedule hands out its blocks.
 
-import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../common/clock.js';
-import { assert, FencedError, SystemError } from '../../common/errors.js';
-import { sharedFloat32 } from '../../common/shared-memory.js';
+import { assert, type FencedError, SystemError } from '../../common/errors.js';
 import type { Dataset } from '../../datasets/dataset.js';
 import type { Side } from '../../models/csr.js';
 import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
 import { NegativeSampler } from '../../models/sgd/negative-sampler.js';
 import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
-import { shouldStop, splitRows, validationLoss } from '../../models/sgd/validation.js';
+import { bestEpoch, shouldStop } from '../../models/sgd/validation.js';
 import { HolderLost } from '../holders/holder-lost.js';
 import type { Delivery } from '../parameters/delivery.js';
 import type { RowSource } from '../parameters/row-source.js';
@@ -21,7 +19,7 @@ import type { StepTables } from '../parameters/step-tables.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import type { RunConfig } from '../plan/run-config.js';
 import type { PhaseRecord } from '../report/phase-record.js';
-import type { Lease, Phase, RunTask } from '../schedule/events.js';
+import type { Lease, Phase } from '../schedule/events.js';
 import { clocksPerEpoch } from '../schedule/sync/clock-steps.js';
 import type { SyncClocks } from '../schedule/sync/sync-clocks.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
@@ -29,7 +27,10 @@ import type { Snapshot } from './checkpoint.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { MetricsLog } from './metrics-log.js';
 import type { RunListener, ScheduleHost } from './schedule-host.js';
+import { gone, stepTask } from './step-task.js';
 import type { Training } from './training.js';
+import { validateTables } from './validate-tables.js';
+import { withMean } from './with-mean.js';
 
 export interface StepTrainingOptions {
   runId: string;
@@ -133,15 +134,21 @@ export class StepTraining implements Training, RunListener {
     return this.#workersMost;
   }
 
-  /** Ready for scoring: the inner product of two rows of `mf` is the rating, its mean included. */
+  /** The epoch whose tables the model has, from 1: the best one where losses are validated, else the last one. */
+  get epochKept(): number {
+    const losses = this.#validations();
+    return losses.length > 0 ? 1 + bestEpoch(losses) : this.#phasesDone;
+  }
+
+  /** Of the model of a run that has ended, for scoring: the product of two rows of `mf` is the rating with its mean. */
   async table(side: Side): Promise<Float32Array> {
     const { store, settings } = this.#o;
     if (side === 'items') {
-      this.#scoringItems ??= await store.kept('items');
+      this.#scoringItems ??= await (store.bestRows('items') ?? store.kept('items'));
       return this.#scoringItems;
     }
     if (this.#scoringUsers === undefined) {
-      const users = await store.kept('users');
+      const users = await (store.bestRows('users') ?? store.kept('users'));
       this.#scoringUsers = settings.model === 'bpr' ? users : withMean(users, store.columns, settings.mean);
     }
     return this.#scoringUsers;
@@ -161,7 +168,7 @@ export class StepTraining implements Training, RunListener {
       const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
         this.#finish = resolve;
         this.#fail = reject;
-        this.#o.host.start(this.#task(), this);
+        this.#o.host.start(stepTask(this.#o, this.phaseCount), this);
       });
       return await this.#untilKept(ended);
     } finally {
@@ -230,7 +237,8 @@ export class StepTraining implements Training, RunListener {
     this.#losses.push({ at: clock * clocks.blocks + index, loss, samples });
     record.reads!.push([index, clock, -1]);
     this.#sessions.add(lease.sessionId);
-    const facts = host.roster.get(lease.sessionId)?.facts;
+    const worker = host.roster.get(lease.sessionId);
+    const facts = worker?.stepFacts ?? worker?.facts;
     if (facts !== undefined) record.devices = distinctDevices([...(record.devices ?? []), facts]);
     this.#countWorkers();
     const endMs = this.#now();
@@ -253,6 +261,7 @@ export class StepTraining implements Training, RunListener {
       if (this.#validationShare > 0) record.validation = await this.#validate();
       metrics.append(phase.index, record);
       this.#phasesDone = phase.index + 1;
+      if (record.validation !== undefined && this.epochKept === this.#phasesDone) await store.keepBest();
       onPhase(phase.side, (record.endMs - record.startMs) / 1000);
       this.#hasStoppedEarly = this.#isEnough();
       if (this.#hasStoppedEarly) this.#o.host.stop();
@@ -282,19 +291,6 @@ export class StepTraining implements Training, RunListener {
   get #validationShare(): number {
     const { config } = this.#o;
     return config['train.early_stopping'] > 0 ? config['train.validation_share'] : 0;
-  }
-
-  #task(): RunTask {
-    const { runId, config, plan, phaseStart } = this.#o;
-    const mode = parseSyncMode(config['train.sync']);
-    const clocksPerPhase = clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
-    const phaseEnd = this.phaseCount;
-    const { blocks, factors } = plan;
-    const sync = { mode, clocksPerPhase };
-    const isDeterministic = config['train.deterministic'];
-    const auditShare = config['train.audit_share'];
-    const run = { runId, solver: 'sgd', isDeterministic, auditShare, factors, blocks } as const;
-    return { ...run, phaseStart, phaseEnd, sync };
   }
 
   #answerHeld(): void {
@@ -334,30 +330,19 @@ export class StepTraining implements Training, RunListener {
     return samples === 0 ? 0 : loss / samples;
   }
 
-  /** Mean loss of the held-out interactions, shard by shard so that calls are answered meanwhile. */
-  async #validate(): Promise<number> {
+  #validate(): Promise<number> {
     const { data, store, settings } = this.#o;
     const split = { seed: settings.seed, share: this.#validationShare };
-    const items = await store.kept('items');
-    let loss = 0;
-    let samples = 0;
-    for (let index = 0; index < data.manifest.shards.users.length; index++) {
-      const { rowStart, csr } = await data.loadShard('users', index);
-      const heldOut = splitRows(csr, rowStart, split, 'validation');
-      const users = await store.kept('users', { rowStart, rowEnd: rowStart + csr.rows });
-      const tables = { users, items };
-      const sums = validationLoss(heldOut, csr, rowStart, tables, { settings, sampler: this.#sampler });
-      loss += sums.loss;
-      samples += sums.samples;
-      await setImmediate();
-    }
-    return samples === 0 ? 0 : loss / samples;
+    return validateTables({ data, store, settings, split, sampler: this.#sampler });
   }
 
   #isEnough(): boolean {
-    const { config, metrics } = this.#o;
-    const losses = metrics.records.map(({ validation }) => validation).filter((loss) => loss !== undefined);
-    return shouldStop(losses, config['train.early_stopping']);
+    return shouldStop(this.#validations(), this.#o.config['train.early_stopping']);
+  }
+
+  /** After each epoch. */
+  #validations(): number[] {
+    return this.#o.metrics.records.map(({ validation }) => validation).filter((loss) => loss !== undefined);
   }
 
   async #beginCheckpointIfDue(phase: Phase): Promise<void> {
@@ -383,35 +368,29 @@ export class StepTraining implements Training, RunListener {
   #snapshot(): Snapshot<RowSource> {
     const { store, runId, planFingerprint, config } = this.#o;
     const mode = parseSyncMode(config['train.sync']);
-    const clock = this.#phasesDone * clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
+    const clocksAfter = (epochs: number) => {
+      const clock = epochs * clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
+      return { users: clock, items: clock };
+    };
+    const { epochKept } = this;
+    const [users, items] = [store.bestSource('users'), store.bestSource('items')];
+    const isApart = users !== undefined && items !== undefined && epochKept !== this.#phasesDone;
     return {
       runId,
       plan: planFingerprint,
       config,
       nextPhase: this.#phasesDone,
       factors: store.columns,
-      clocks: { users: clock, items: clock },
+      clocks: clocksAfter(this.#phasesDone),
       tables: { users: store.source('users'), items: store.source('items') },
       sums: {},
+      best: isApart
+        ? { nextPhase: epochKept, clocks: clocksAfter(epochKept), tables: { users, items } }
+        : undefined,
     };
   }
 
   #now(): number {
     return Math.round(this.#o.activeMs() * 1000) / 1000;
   }
-}
-
-/** The user's bias, its row's last column, meets a 1 in every item's row. */
-function withMean(users: Float32Array, columns: number, mean: number): Float32Array {
-  const out = sharedFloat32(users.length);
-  out.set(users);
-  for (let at = columns - 1; at < out.length; at += columns) out[at] = out[at]! + mean;
-  return out;
-}
-
-function gone(block: number, clock: number): FencedError {
-  return new FencedError(
-    'STOA_LEASE_GONE',
-    `clock ${clock} of block ${block} has been done, or the run is over`,
-  );
 }

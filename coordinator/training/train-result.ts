@@ -41,6 +41,8 @@ export interface TrainResult {
   staleness?: number[];
   /** Loss of the interactions kept from training, after each epoch; with train.early_stopping. */
   validation?: number[];
+  /** Epoch whose tables the model has: the first with the least of these losses; with train.early_stopping. */
+  epoch_kept?: number;
   /** True when the data were made by `stoa data synthesize`. */
   synthetic: boolean;
   /** Folder of the model. */

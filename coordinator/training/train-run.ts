@@ -17,12 +17,14 @@ import { type Fence, soleFence } from '../leader/fence.js';
 import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { phasesPerEpoch } from '../plan/run-config.js';
 import type { Snapshot, SnapshotFacts } from './checkpoint.js';
-import { Checkpoints, nextCheckpointTerm } from './checkpoints.js';
+import { nextCheckpointTerm } from './checkpoint-folder.js';
+import { Checkpoints } from './checkpoints.js';
 import { finishRun } from './finish-run.js';
 import { MetricsLog } from './metrics-log.js';
 import { openPlacedStore, openStore } from './open-phase-tables.js';
 import { clockOfEpoch, openPlacedStepTraining, openStepTraining, stepLayout } from './open-step-training.js';
 import { PhaseTraining } from './phase-training.js';
+import type { Preparation } from './preparation.js';
 import type { Run } from './run.js';
 import { openRunData, type RunData } from './run-data.js';
 import { requireSameSettings } from './same-settings.js';
@@ -51,6 +53,8 @@ export interface TrainingContext {
   onPhase: (side: string, seconds: number) => void;
   /** Told how many clocks behind each read of a run that pushes and pulls was. */
   onRead: (staleness: number) => void;
+  /** Of the run, until its first blocks are lent. */
+  preparation: Preparation;
   /** Told when blocks of the run can be asked for, before the first phase opens. */
   onReady: (ready: { run: Run; data: RunData; training: ActiveTraining }) => void;
 }
@@ -90,15 +94,16 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
   }
 }
 
-async function prepare(run: Run, { host }: TrainingContext): Promise<Prepared> {
+async function prepare(run: Run, context: TrainingContext): Promise<Prepared> {
   run.enterStage('planning');
   const { dataset, test, fold_in: foldIn } = run.record;
   const data = await openRunData({ dataset, test, foldIn }, run.config);
+  announce(run, data, context);
   const rowCounts = {
     users: await data.train.rowCounts('users'),
     items: await data.train.rowCounts('items'),
   };
-  const plan = planFor(run, data, rowCounts, host);
+  const plan = planFor(run, data, rowCounts, context.host);
   await run.folder.writeText('plan.json', renderPlan(plan));
   return { data, rowCounts, plan, planFingerprint: fingerprintOf(plan, data) };
 }
@@ -252,7 +257,7 @@ async function trainToEnd({ run, prepared, context }: Scene, training: ActiveTra
   const { data, rowCounts, plan } = prepared;
   run.training = training;
   context.onReady({ run, data, training });
-  await doPhases(run, training, host);
+  await doPhases(run, training, context);
   const finish = () => {
     durability.fence?.check();
     const peaks = holders.roster.peaks();
@@ -318,12 +323,20 @@ async function whenThereIsRoom<T>(
   }
 }
 
-async function doPhases(run: Run, training: Training, host: ScheduleHost): Promise<void> {
+/** Where shards are kept depends on who is there; a run that pushes and pulls has each worker read what it draws. */
+function announce(run: Run, data: RunData, { host, preparation }: TrainingContext): void {
+  if (run.config.model !== 'ials') return;
+  const workers = host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, run.stopping.signal);
+  void preparation.announce({ run, data }, workers);
+}
+
+async function doPhases(run: Run, training: Training, { host, preparation }: TrainingContext): Promise<void> {
   const { signal } = run.stopping;
   if (training.phasesDone < training.phaseCount) {
     run.enterStage('waiting for workers');
     await host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, signal);
   }
+  preparation.clear();
   if (signal.aborted) throw run.stopped();
   run.enterStage('');
   const stop = () => host.stop();

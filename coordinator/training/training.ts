@@ -19,7 +19,7 @@ export interface Training {
   readonly devices: DeviceFacts[];
   /** Most workers that were there at once. */
   readonly workersMost: number;
-  /** A table after the last complete phase: f32 [rows, plan.factors]. */
+  /** A table of the model that a run which has ended has: f32 [rows, plan.factors]. */
   table(side: Side): Promise<Float32Array>;
   /** Rows are gone, or will be: `run` rejects with the loss. Resolves when nothing is needed of the tables any more. */
   retreat(loss: HolderLost): Promise<void>;

@@ -9,6 +9,8 @@ export interface RosterEntry {
   /** Kind of its device. */
   readonly device: string;
   readonly facts: DeviceFacts;
+  /** Of what does its steps of stochastic gradient descent, where that is not the device. */
+  readonly stepFacts?: DeviceFacts;
   /** Peak resident set size of the worker's process; 0 before its first heartbeat. */
   peakRssBytes: number;
   isAlive: boolean;
@@ -18,7 +20,10 @@ export interface RosterEntry {
 export class WorkerRoster {
   readonly #bySession = new Map<string, RosterEntry>();
 
-  join(sessionId: string, worker: Pick<RosterEntry, 'name' | 'threads' | 'device' | 'facts'>): void {
+  join(
+    sessionId: string,
+    worker: Pick<RosterEntry, 'name' | 'threads' | 'device' | 'facts' | 'stepFacts'>,
+  ): void {
     this.#bySession.set(sessionId, { ...worker, peakRssBytes: 0, isAlive: true });
     if (this.#bySession.size <= GONE_MAX) return;
     for (const [id, entry] of this.#bySession) {

@@ -5,15 +5,19 @@ import { formatAddress } from '../../common/addresses.js';
 import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
 import { sideName } from '../../common/sides.js';
 import { STOA_VERSION } from '../../common/version.js';
-import { factsOf } from '../../models/device-facts.js';
+import type { Side } from '../../models/csr.js';
+import { type DeviceFacts, factsOf } from '../../models/device-facts.js';
 import type { BlockLease } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { FetchDatasetFileRequest__Output } from '../../proto/generated/stoa/training/v1/FetchDatasetFileRequest.js';
 import type { FetchDatasetFileResponse } from '../../proto/generated/stoa/training/v1/FetchDatasetFileResponse.js';
 import type { GetRunSpecResponse } from '../../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import type { LeaseBlocksRequest__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
+import type { LeaseBlocksResponse } from '../../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
+import type { PrepareRun } from '../../proto/generated/stoa/training/v1/PrepareRun.js';
 import type { RegisterWorkerRequest__Output } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
 import type { RegisterWorkerResponse } from '../../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
 import type { RowHolder } from '../../proto/generated/stoa/training/v1/RowHolder.js';
+import type { StepDevice__Output } from '../../proto/generated/stoa/training/v1/StepDevice.js';
 import type { StepSpec } from '../../proto/generated/stoa/training/v1/StepSpec.js';
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
@@ -21,12 +25,14 @@ import { serverStream } from '../grpc-streams.js';
 import { PlacedStepStore } from '../holders/placed-step-store.js';
 import { PlacedStore } from '../holders/placed-store.js';
 import type { Exchanges } from '../parameters/exchanges.js';
-import { objectiveOf, solverOf } from '../plan/run-config.js';
+import { columnsOf, objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
+import { shardsAtHome } from '../schedule/homes.js';
 import { stepsOfClock } from '../schedule/sync/clock-steps.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
 import { activeRun } from './parameter-host.js';
+import type { UpcomingRun } from './preparation.js';
 import type { Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
 import { sendFile } from './send-file.js';
@@ -74,8 +80,8 @@ function register(
   exchanges: Exchanges,
   request: RegisterWorkerRequest__Output,
 ): RegisterWorkerResponse {
-  const { name, threads, device, deviceDetail, deviceFacts, solvers, gathers, factorsMax, version } = request;
-  const { reproducibilityKey, gflops } = request;
+  const { name, threads, solvers, gathers, factorsMax, version } = request;
+  const { reproducibilityKey, gflops, stepDevice } = request;
   if (host.isDraining) {
     throw new StateError(
       'STOA_DRAINING',
@@ -84,21 +90,8 @@ function register(
   }
   requireRange('name', Buffer.byteLength(name), 1, 128, 'bytes');
   requireRange('threads', threads, 1, THREADS_MAX);
-  requireRange('device', Buffer.byteLength(device), 1, 64, 'bytes');
-  requireRange('device_detail', Buffer.byteLength(deviceDetail), 0, 1024, 'bytes');
   requireRange('solvers', solvers.length, 1, 16, 'entries');
   requireRange('gathers', gathers.length, 0, 16, 'entries');
-  requireRange('device_facts', Object.keys(deviceFacts).length, 0, 32, 'entries');
-  for (const [key, value] of Object.entries(deviceFacts)) {
-    requireRange(
-      'device_facts',
-      Math.max(Buffer.byteLength(key), Buffer.byteLength(value)),
-      0,
-      512,
-      'bytes each',
-    );
-  }
-  requireRange('reproducibility_key', Buffer.byteLength(reproducibilityKey), 0, 2048, 'bytes');
   if (!(gflops >= 0 && Number.isFinite(gflops))) {
     throw new UsageError('STOA_USAGE', `gflops must be 0 or more, it is ${gflops}`, {
       fields: { field: 'gflops' },
@@ -110,15 +103,11 @@ function register(
       `worker ${name} has version ${version}, this coordinator has ${STOA_VERSION}; run the same major version on both`,
     );
   }
-  const facts = factsOf({
-    device,
-    name: deviceDetail === '' ? device : deviceDetail,
-    software: deviceFacts['software'] === 'true',
-    threads,
-    facts: deviceFacts,
-  });
-  const told = { name, threads, solvers, gathers, factorsMax, reproducibilityKey, gflops };
-  const sessionId = host.register({ ...told, facts });
+  const facts = checkedFacts(request, threads);
+  const stepFacts = stepDevice === null ? undefined : checkedFacts(stepDevice, threads);
+  const stepKey = stepDevice?.reproducibilityKey;
+  const told = { name, threads, solvers, gathers, factorsMax, reproducibilityKey, stepKey, gflops };
+  const sessionId = host.register({ ...told, facts, stepFacts });
   return {
     sessionId,
     term: host.term,
@@ -128,17 +117,50 @@ function register(
   };
 }
 
+/** What a worker says of a device, within bounds. */
+function checkedFacts(
+  { device, deviceDetail, deviceFacts, reproducibilityKey }: StepDevice__Output,
+  threads: number,
+): DeviceFacts {
+  requireRange('device', Buffer.byteLength(device), 1, 64, 'bytes');
+  requireRange('device_detail', Buffer.byteLength(deviceDetail), 0, 1024, 'bytes');
+  requireRange('device_facts', Object.keys(deviceFacts).length, 0, 32, 'entries');
+  for (const [key, value] of Object.entries(deviceFacts)) {
+    const longest = Math.max(Buffer.byteLength(key), Buffer.byteLength(value));
+    requireRange('device_facts', longest, 0, 512, 'bytes each');
+  }
+  requireRange('reproducibility_key', Buffer.byteLength(reproducibilityKey), 0, 2048, 'bytes');
+  const name = deviceDetail === '' ? device : deviceDetail;
+  return factsOf({ device, name, software: deviceFacts['software'] === 'true', threads, facts: deviceFacts });
+}
+
 async function lease(
   runs: Runs,
   host: ScheduleHost,
   request: LeaseBlocksRequest__Output,
-): Promise<{ leases: BlockLease[] }> {
-  const { sessionId, requestId, count, waitDuration } = request;
+): Promise<LeaseBlocksResponse> {
+  const { sessionId, requestId, count, waitDuration, prepared } = request;
   requireRange('request_id', Buffer.byteLength(requestId), 1, 64, 'bytes');
   requireRange('count', count, 1, COUNT_MAX);
   const waitMs = waitDuration === null ? 0 : Number(waitDuration.seconds) * 1000 + waitDuration.nanos / 1e6;
-  const leases = await host.lease(sessionId, requestId, count, Math.max(0, waitMs));
-  return { leases: leases.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
+  const lent = host.lease(sessionId, requestId, count, Math.max(0, waitMs));
+  const answer = prepared === null ? await lent : await runs.preparation.orUpcoming(lent, prepared.runId);
+  if ('run' in answer) {
+    // The same request is asked again; that it is refused until then is told to that call.
+    lent.catch(() => {});
+    return { leases: [], prepare: prepareMessage(answer, sessionId, host) };
+  }
+  return { leases: answer.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
+}
+
+function prepareMessage(
+  { run, data }: UpcomingRun,
+  sessionId: string,
+  { schedule }: ScheduleHost,
+): PrepareRun {
+  const { shards } = data.train.manifest;
+  const homeShards = (side: Side) => shardsAtHome(schedule.sessions(), sessionId, side, shards[side].length);
+  return { runId: run.id, userShards: homeShards('users'), itemShards: homeShards('items') };
 }
 
 function toMessage(
@@ -172,7 +194,8 @@ function stepsOf(runs: Runs): { stepsPerEpoch: number; stepsPerClock: number } |
 }
 
 function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
-  const { run, data, training } = activeRun(runs, runId);
+  const { run, data } = runOf(runs, runId);
+  const training = runs.active?.training;
   const { train } = data;
   return {
     runId,
@@ -180,7 +203,7 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
     holders: holdersOf(training),
     objective: objectiveOf(run.config),
     solver: solverOf(run.config),
-    factors: training.plan.factors,
+    factors: columnsOf(run.config),
     wantsLoss: run.config['train.loss'],
     users: train.manifest.users,
     items: train.manifest.items,
@@ -190,9 +213,15 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
   };
 }
 
+/** The run in progress, or the one that is about to begin. Errors of `activeRun`. */
+function runOf(runs: Runs, runId: string): UpcomingRun {
+  const { upcoming } = runs.preparation;
+  return upcoming?.run.id === runId ? upcoming : activeRun(runs, runId);
+}
+
 /** Where the rows are; nobody: with this coordinator. */
-function holdersOf(training: ActiveTraining): RowHolder[] {
-  const { store } = training;
+function holdersOf(training: ActiveTraining | undefined): RowHolder[] {
+  const store = training?.store;
   if (!(store instanceof PlacedStore || store instanceof PlacedStepStore)) return [];
   return store.placed.placement.map(({ holder, users, items }) => ({
     address: formatAddress(holder.address),
@@ -209,7 +238,7 @@ function stepSpec({ spec }: StepTraining): StepSpec {
 
 /** The path of a file that the manifest names. @throws {NotFoundError} `STOA_NOT_FOUND_FILE`. */
 function datasetFile(runs: Runs, runId: string, file: string): string {
-  const { train } = activeRun(runs, runId).data;
+  const { train } = runOf(runs, runId).data;
   if (Object.hasOwn(train.manifest.files, file)) {
     requireFileName(file);
     return path.join(train.dir, file);

@@ -84,6 +84,69 @@ export interface ScoreArguments {
   scores: Float32Array;
 }
 
+export interface DrawArguments {
+  rows: number;
+  cols: number;
+  ptr: Int32Array;
+  idx: Int32Array;
+  /** Absent: all 1. */
+  values: Float32Array | undefined;
+  seed: number;
+  block: number;
+  steps: number;
+  /** Of each step: its epoch, where it starts and ends in the epoch's order, [steps, 3]. */
+  parts: Int32Array;
+  hasNegatives: boolean;
+  /** [cols], the items' weights added up; absent: every item alike. */
+  cumulative: Float64Array | undefined;
+  /** Written, [samples]; one of the last two is empty, by `hasNegatives`. */
+  users: Int32Array;
+  positives: Int32Array;
+  negatives: Int32Array;
+  sampleValues: Float32Array;
+  /** Written, [cols]: the first `itemCount` of the answer. */
+  items: Int32Array;
+}
+
+export interface DrawAnswer extends AddonAnswer {
+  readonly ms: number;
+  readonly itemCount: number;
+}
+
+export interface DescentArguments {
+  /** Pairs of items, or else ratings. */
+  hasPairs: boolean;
+  rows: number;
+  places: number;
+  factors: number;
+  steps: number;
+  /** The sample after the last one of each step, [steps]. */
+  stepEnds: Int32Array;
+  /** Learning rates, [steps]. */
+  rates: Float64Array;
+  regularization: number;
+  mean: number;
+  /** [rows, columns] and [places, columns]; see `sgdColumns`. */
+  users: Float32Array;
+  items: Float32Array;
+  /** [samples]; one of the last two is empty, by `hasPairs`. */
+  sampleUsers: Int32Array;
+  positives: Int32Array;
+  negatives: Int32Array;
+  values: Float32Array;
+  /** Written: rows of the users, what is added to those of the items, how often each of these was changed. */
+  outUsers: Float32Array;
+  deltas: Float32Array;
+  counts: Int32Array;
+}
+
+export interface DescentAnswer extends AddonAnswer {
+  readonly ms: number;
+  readonly loss: number;
+  /** That counted. */
+  readonly samples: number;
+}
+
 export interface RowsArguments {
   rowStart: number;
   count: number;
@@ -106,4 +169,6 @@ export interface Addon {
   solveBlock(device: AddonDevice, fixed: AddonTable, task: SolveArguments): AddonCall<SolveAnswer>;
   topN(device: AddonDevice, items: AddonTable, task: TopNArguments): AddonCall<AddonAnswer>;
   score(device: AddonDevice, items: AddonTable, task: ScoreArguments): AddonCall<AddonAnswer>;
+  drawSamples(device: AddonDevice, task: DrawArguments): AddonCall<DrawAnswer>;
+  descend(device: AddonDevice, task: DescentArguments): AddonCall<DescentAnswer>;
 }

@@ -67,70 +67,110 @@ static void fillDiagonals(const SolveTask& task, double penalty, double shared, 
   }
 }
 
-/** sum += Σ ŷ (c − w ŷ·x) over the entries, in f64. */
-template <typename T>
+/** c − w ŷ·x of entry `e`, where `product` is ŷ·x. */
+static inline double residualOf(const Entries& entries, int64_t e, double product) {
+  const double value = entries.values == nullptr ? 1 : double(entries.values[e]);
+  const double target = double(entries.target) * value + double(entries.shift);
+  return target - double(entries.weight) * value * product;
+}
+
+/** sum += Σ ŷ (c − w ŷ·x) over the entries, in f64; where x and the sum fit, without leaving the registers. */
+template <int NB, typename T>
 static bool addResidualsExactly(const Entries& entries, const T* table, int stride, const double* x, double* sum,
                                 const int32_t* abort) {
+  constexpr bool kFits = NB > 0 && NB <= 4 && kRegisters >= 32;
+  constexpr int kHeld = kFits ? NB : 1;
+  WideLanes heldX[kHeld], heldSum[kHeld];
+  if (kFits) {
+    for (int b = 0; b < kHeld; b++) {
+      heldX[b] = loadWide(x + kLanes * b);
+      heldSum[b] = loadWide(sum + kLanes * b);
+    }
+  }
   for (int64_t e = 0; e < entries.count; e++) {
     if (e % kChunk == 0 && isAborted(abort)) return false;
     const T* y = table + int64_t(entries.idx[e]) * stride;
     WideLanes s = zeroWide();
-    for (int k = 0; k < stride; k += kLanes) s = fmaWide(widen(load(y + k)), loadWide(x + k), s);
-    const double value = entries.values == nullptr ? 1 : double(entries.values[e]);
-    const double target = double(entries.target) * value + double(entries.shift);
-    const WideLanes factor = spreadWide(target - double(entries.weight) * value * sumWide(s));
-    for (int k = 0; k < stride; k += kLanes) {
-      storeWide(sum + k, fmaWide(factor, widen(load(y + k)), loadWide(sum + k)));
+    if (kFits) {
+      for (int b = 0; b < kHeld; b++) s = fmaWide(widen(load(y + kLanes * b)), heldX[b], s);
+      const WideLanes factor = spreadWide(residualOf(entries, e, sumWide(s)));
+      for (int b = 0; b < kHeld; b++) heldSum[b] = fmaWide(factor, widen(load(y + kLanes * b)), heldSum[b]);
+    } else {
+      for (int k = 0; k < stride; k += kLanes) s = fmaWide(widen(load(y + k)), loadWide(x + k), s);
+      const WideLanes factor = spreadWide(residualOf(entries, e, sumWide(s)));
+      for (int k = 0; k < stride; k += kLanes) {
+        storeWide(sum + k, fmaWide(factor, widen(load(y + k)), loadWide(sum + k)));
+      }
     }
+  }
+  if (kFits) {
+    for (int b = 0; b < kHeld; b++) storeWide(sum + kLanes * b, heldSum[b]);
   }
   return true;
 }
 
+/** Σ d (A d), where `product` is what the entries give of A d. */
+static double curvatureOf(const Vectors& v, int n) {
+  WideLanes sum = zeroWide();
+  for (int k = 0; k < n; k += kLanes) {
+    const WideLanes d = widen(load(v.direction + k));
+    const WideLanes product = fmaWide(loadWide(v.exactDiagonal + k), d, widen(load(v.product + k)));
+    sum = fmaWide(d, product, sum);
+  }
+  return sumWide(sum);
+}
+
 /**
  * The steps with x and r in f64, for a start that is far from the solution: what is left of it when most has cancelled
- * would keep the rounding of the start. Rare once training is under way, so it is written plainly.
+ * would keep the rounding of the start.
  */
 template <int NB, typename T>
 static bool iterateFarOff(const SolveTask& task, const Entries& entries, const T* table, Vectors& v, float* x) {
-  const int n = task.stride;
-  for (int k = 0; k < n; k++) {
-    v.exactX[k] = double(x[k]);
-    v.exactResidual[k] = -v.exactDiagonal[k] * v.exactX[k];
+  const int n = NB > 0 ? NB * kLanes : task.stride;
+  const WideLanes none = zeroWide();
+  for (int k = 0; k < n; k += kLanes) {
+    const WideLanes xk = widen(load(x + k));
+    storeWide(v.exactX + k, xk);
+    storeWide(v.exactResidual + k, fmaWide(loadWide(v.exactDiagonal + k), fmaWide(spreadWide(-1), xk, none), none));
   }
-  if (!addResidualsExactly(entries, table, n, v.exactX, v.exactResidual, task.abort)) return false;
-  double norm = 0;
-  double size = 0;
-  for (int k = 0; k < n; k++) {
-    const double z = v.exactResidual[k] * double(v.inverse[k]);
-    v.direction[k] = float(z);
-    norm += v.exactResidual[k] * z;
-    size += v.exactDiagonal[k] * v.exactX[k] * v.exactX[k];
+  if (!addResidualsExactly<NB>(entries, table, n, v.exactX, v.exactResidual, task.abort)) return false;
+  WideLanes squares = none;
+  WideLanes sizes = none;
+  for (int k = 0; k < n; k += kLanes) {
+    const WideLanes r = loadWide(v.exactResidual + k);
+    const WideLanes z = fmaWide(r, widen(load(v.inverse + k)), none);
+    store(v.direction + k, narrow(z));
+    squares = fmaWide(r, z, squares);
+    const WideLanes xk = loadWide(v.exactX + k);
+    sizes = fmaWide(fmaWide(loadWide(v.exactDiagonal + k), xk, none), xk, sizes);
   }
-  const double enough = double(kResidualRatio) * (size + norm);
+  double norm = sumWide(squares);
+  const double enough = double(kResidualRatio) * (sumWide(sizes) + norm);
   for (int step = 0; step < task.steps && !(norm <= enough); step++) {
     __builtin_memset(v.product, 0, sizeof(float) * size_t(n));
     if (!addEntries<NB, kProducts>(entries, table, n, v.direction, v.product, v.wide, task.abort)) return false;
-    double curvature = 0;
-    for (int k = 0; k < n; k++) {
-      const double d = double(v.direction[k]);
-      curvature += d * (double(v.product[k]) + v.exactDiagonal[k] * d);
-    }
+    const double curvature = curvatureOf(v, n);
     if (curvature <= 0) break;
-    const double length = norm / curvature;
-    double next = 0;
-    for (int k = 0; k < n; k++) {
-      const double d = double(v.direction[k]);
-      v.exactX[k] += length * d;
-      v.exactResidual[k] -= length * (double(v.product[k]) + v.exactDiagonal[k] * d);
-      next += v.exactResidual[k] * v.exactResidual[k] * double(v.inverse[k]);
+    const WideLanes forward = spreadWide(norm / curvature);
+    const WideLanes back = spreadWide(-norm / curvature);
+    WideLanes next = none;
+    for (int k = 0; k < n; k += kLanes) {
+      const WideLanes d = widen(load(v.direction + k));
+      storeWide(v.exactX + k, fmaWide(forward, d, loadWide(v.exactX + k)));
+      const WideLanes product = fmaWide(loadWide(v.exactDiagonal + k), d, widen(load(v.product + k)));
+      const WideLanes r = fmaWide(back, product, loadWide(v.exactResidual + k));
+      storeWide(v.exactResidual + k, r);
+      next = fmaWide(r, fmaWide(r, widen(load(v.inverse + k)), none), next);
     }
-    const double turn = next / norm;
-    for (int k = 0; k < n; k++) {
-      v.direction[k] = float(v.exactResidual[k] * double(v.inverse[k]) + turn * double(v.direction[k]));
+    const double nextNorm = sumWide(next);
+    const WideLanes turn = spreadWide(nextNorm / norm);
+    for (int k = 0; k < n; k += kLanes) {
+      const WideLanes z = fmaWide(loadWide(v.exactResidual + k), widen(load(v.inverse + k)), none);
+      store(v.direction + k, narrow(fmaWide(turn, widen(load(v.direction + k)), z)));
     }
-    norm = next;
+    norm = nextNorm;
   }
-  for (int k = 0; k < n; k++) x[k] = float(v.exactX[k]);
+  for (int k = 0; k < n; k += kLanes) store(x + k, narrow(loadWide(v.exactX + k)));
   return true;
 }
 

@@ -128,6 +128,49 @@ struct RankTask {
   const int32_t* abort;
 };
 
+/** Samples of stochastic gradient descent and the rows that they change, in place. Twins: models/sgd/bpr-step.ts, mf-step.ts. */
+struct DescentTask {
+  /** Of the users and of the items. */
+  int64_t rows;
+  int64_t places;
+  int32_t factors;
+  /** K rounded up to whole vectors: rows are this far apart, padded by zeros. */
+  int32_t stride;
+  /** [rows, stride], changed. */
+  float* users;
+  /** [places, stride], changed. */
+  float* items;
+  /** Ratings alone: [rows], changed. */
+  float* userBiases;
+  /** [places], changed. */
+  float* itemBiases;
+  /** [places]: how often each row was changed, added to. */
+  int32_t* counts;
+  /** Rows and places of each sample; -1 among the negatives: the sample is left out. */
+  const int32_t* sampleUsers;
+  const int32_t* positives;
+  /** Pairs alone. */
+  const int32_t* negatives;
+  /** Ratings alone. */
+  const float* values;
+  double regularization;
+  /** Of ratings: their mean. */
+  double mean;
+  const int32_t* abort;
+};
+
+struct DescentSums {
+  double loss = 0;
+  int64_t samples = 0;
+};
+
+/**
+ * Goes through samples `start` to `end`, one after the other, and adds to `sums`. False at a sample that names no row
+ * (`column`; `failure.row` is the sample).
+ */
+typedef bool (*Descend)(const DescentTask& task, int64_t start, int64_t end, double learningRate, DescentSums* sums,
+                        RowFailure* failure);
+
 /** Everything one instruction set has. */
 struct KernelTable {
   const char* name;
@@ -166,6 +209,8 @@ struct KernelTable {
   bool (*score)(const float* queries, int64_t start, int64_t end, const float* items, int64_t itemCount, int32_t stride,
                 int32_t factors, const int32_t* ptr, const int32_t* idx, float* out, const int32_t* abort,
                 Scratch* scratch, RowFailure* failure);
+  Descend descendPairs;
+  Descend descendRatings;
 };
 
 }  // namespace stoa

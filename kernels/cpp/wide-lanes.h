@@ -95,11 +95,22 @@ STOA_INLINE Lanes narrow(WideLanes a) {
 
 /** Sum of the 16 lanes, by the tree of `sum`. */
 STOA_INLINE double sumWide(WideLanes a) {
+#if defined(__AVX512F__)
+  const __m512d eight = _mm512_add_pd(a.v[0], a.v[1]);
+  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+#elif defined(__AVX2__) && defined(__FMA__)
+  const __m256d four = _mm256_add_pd(_mm256_add_pd(a.v[0], a.v[2]), _mm256_add_pd(a.v[1], a.v[3]));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+#else
   double s[16];
   storeWide(s, a);
   for (int half = 8; half > 0; half /= 2)
     for (int i = 0; i < half; i++) s[i] += s[i + half];
   return s[0];
+#endif
 }
 
 }  // namespace STOA_ISA

@@ -3,6 +3,7 @@ import { DrawCounter } from './draw-counter.js';
 import { EntryOrder } from './entry-order.js';
 import type { NegativeSampler } from './negative-sampler.js';
 import type { SgdSettings } from './sgd-settings.js';
+import { stepPart } from './step-part.js';
 
 /** What one step of a block goes through, in this order. */
 export interface StepSamples {
@@ -50,12 +51,10 @@ export function drawSamples(source: SampleSource, stepStart: number, stepEnd: nu
 
 function drawStep(source: SampleSource, step: number): StepSamples {
   const { interactions, settings, sampler, block } = source;
-  const { stepsPerEpoch, seed, model } = settings;
+  const { seed, model } = settings;
   const entries = interactions.ptr[interactions.rows]!;
-  const epoch = Math.floor(step / stepsPerEpoch);
-  const part = step - epoch * stepsPerEpoch;
-  const start = Math.floor((part * entries) / stepsPerEpoch);
-  const count = Math.floor(((part + 1) * entries) / stepsPerEpoch) - start;
+  const { epoch, start, end } = stepPart(settings, entries, step);
+  const count = end - start;
   const key = { seed, epoch, block };
   const order = new EntryOrder(entries, key);
   const counter = new DrawCounter(key);

@@ -9,7 +9,6 @@ const TRIES_PER_DRAW = 2;
 /** Draws items that a user did not take. */
 export class NegativeSampler {
   readonly #items: number;
-  /** [items]: weights added up to and with each item; absent for `uniform`. */
   readonly #cumulative: Float64Array | undefined;
 
   /** @param itemCounts users of each item, [items]. Items nobody took are never drawn by `popularity`. */
@@ -21,6 +20,11 @@ export class NegativeSampler {
       total += count === 0 ? 0 : count ** options.popularityExponent;
       return total;
     });
+  }
+
+  /** [items]: weights added up to and with each item; absent where all are drawn alike. */
+  get cumulative(): Float64Array | undefined {
+    return this.#cumulative;
   }
 
   /**

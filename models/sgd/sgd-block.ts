@@ -1,8 +1,9 @@
-import { NumericError, ShapeError } from '../../common/errors.js';
+import { ShapeError } from '../../common/errors.js';
 import { bprStep } from './bpr-step.js';
 import type { TaskSamples } from './draw-samples.js';
 import { learningRate } from './learning-rate.js';
 import { mfStep } from './mf-step.js';
+import { runAway } from './run-away.js';
 import { type SgdSettings, sgdColumns } from './sgd-settings.js';
 
 export interface SgdBlockInput {
@@ -83,9 +84,5 @@ function requireFinite(settings: SgdSettings, loss: number, users: Float32Array,
   for (let n = 0; n < users.length; n++) sum += users[n]! - users[n]!;
   for (let n = 0; n < deltas.length; n++) sum += deltas[n]! - deltas[n]!;
   if (sum === 0) return;
-  throw new NumericError(
-    'STOA_NUMERIC_NOT_FINITE',
-    `the factors of ${settings.model} ran away from finite numbers; lower ${settings.model}.learning_rate (${settings.learningRate})`,
-    { fields: { field: `${settings.model}.learning_rate` } },
-  );
+  throw runAway(settings);
 }

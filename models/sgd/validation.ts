@@ -90,6 +90,11 @@ export function shouldStop(losses: readonly number[], patience: number): boolean
   return losses.slice(-patience).every((loss) => loss >= best);
 }
 
+/** The first of the least losses; -1 when there are none. */
+export function bestEpoch(losses: readonly number[]): number {
+  return losses.indexOf(Math.min(...losses));
+}
+
 /** No run has so many epochs. */
 const VALIDATION_EPOCH = 0xffff_ffff;
 

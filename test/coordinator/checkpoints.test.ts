@@ -118,6 +118,42 @@ describe('checkpoints', () => {
     expect(await checkpointsOf().latest()).toEqual(stepped);
   });
 
+  it('keep the tables of the best epoch beside those of the last ones, written once, for as long as it is the best', async () => {
+    const at = (phases: number) => ({
+      ...snapshotAt(phases),
+      clocks: { users: 8 * phases, items: 8 * phases },
+      sums: {},
+    });
+    const bestOf = ({ nextPhase, clocks, tables }: ReturnType<typeof at>) => ({ nextPhase, clocks, tables });
+    const checkpoints = checkpointsOf();
+    for (const [phase, best] of [
+      [1, 1],
+      [2, 2],
+      [3, 2],
+      [4, 2],
+      [5, 2],
+    ] as const) {
+      const snapshot = { ...at(phase), best: best === phase ? undefined : bestOf(at(best)) };
+      checkpoints.begin(snapshot, async () => {});
+      await checkpoints.settle();
+    }
+    const tables = (await readdir(folder)).filter((name) => name.startsWith('items')).sort();
+    expect(tables).toEqual(['items-000016.1.table', 'items-000032.1.table', 'items-000040.1.table']);
+    const latest = checkpointsOf({ fence: soleFence(2) });
+    const loaded = await latest.latest();
+    expect(loaded).toEqual({ ...at(5), best: bestOf(at(2)) });
+    // A later term writes what it needs anew: the files of the one before may yet be removed.
+    latest.begin({ ...loaded!, nextPhase: 6, clocks: { users: 48, items: 48 } }, async () => {});
+    await latest.settle();
+    expect(await readdir(folder)).toContain('items-000016.2.table');
+    latest.begin({ ...at(7), best: undefined }, async () => {});
+    await latest.settle();
+    latest.begin({ ...at(8), best: undefined }, async () => {});
+    await latest.settle();
+    const left = (await readdir(folder)).filter((name) => name.startsWith('items')).sort();
+    expect(left).toEqual(['items-000056.2.table', 'items-000064.2.table']);
+  });
+
   it('write only the table that a phase changed, and keep the tables of the last ones', async () => {
     const checkpoints = checkpointsOf({ keep: 3 });
     expect(await checkpoints.latest()).toBeUndefined();

@@ -18,7 +18,7 @@ function blocksOf(works: readonly number[], rows = 10): PlanBlock[] {
   }));
 }
 
-const GFLOPS = { alone: 1e9, together: 1e9, threads: 1 };
+const GFLOPS = { alone: 1e9, together: 1e9, threads: 1, prepareSeconds: 0 };
 
 function modelOf(works: readonly number[], more: Partial<FleetModel> = {}): FleetModel {
   const phase = { blocks: blocksOf(works), fixedBytes: 4000, speed: GFLOPS };
@@ -71,7 +71,7 @@ describe('a fleet', () => {
 
   it('computes as fast as threads do that share a memory', () => {
     const blocks = blocksOf(new Array(960).fill(1e9));
-    const speed = { alone: 1e9, together: 0.6e9, threads: 3 };
+    const speed = { alone: 1e9, together: 0.6e9, threads: 3, prepareSeconds: 0 };
     const phases = [{ blocks, fixedBytes: 0, speed }];
     const model = modelOf([], { phases, place: { cores: 3 } });
     const [one, two, three] = simulateFleet(model, [1, 2, 3]);
@@ -90,6 +90,19 @@ describe('a fleet', () => {
     const fast = modelOf([], { phases: [phase], place: { bytesPerSecond: 1e12 } });
     expect(at(fast, 4).bottleneck).toBe('coordinator');
     expect(at(fast, 4).parts.exchange).toBeLessThan(30);
+  });
+
+  it('makes the other side ready once on every worker, all threads of one machine helping', () => {
+    const speed = { ...GFLOPS, prepareSeconds: 0.9 };
+    const phases = [{ blocks: blocksOf(new Array(960).fill(1e8)), fixedBytes: 0, speed }];
+    const without = modelOf([], { phases: [{ ...phases[0]!, speed: GFLOPS }], place: { cores: 2 } });
+    const added = (workers: number, threads: number, place: FleetModel['place']) =>
+      at({ ...without, phases, threads, place }, workers).secondsPerEpoch -
+      at({ ...without, threads, place }, workers).secondsPerEpoch;
+    expect(added(1, 1, { cores: 2 })).toBeCloseTo(0.9, 6);
+    expect(added(4, 1, { cores: 2 })).toBeCloseTo(1.8, 6);
+    expect(added(1, 3, { bytesPerSecond: 1e12 })).toBeCloseTo(0.3, 6);
+    expect(added(5, 3, { bytesPerSecond: 1e12 })).toBeCloseTo(0.3, 6);
   });
 
   it('never beats perfect sharing, and never waits longer than one block more than it', () => {

@@ -130,7 +130,7 @@ describe('the folder', () => {
         next = shard.rowEnd;
       }
       expect(next).toBe(dataset.manifest[side]);
-      expect(dataset.manifest.shards[side]).toHaveLength(8);
+      expect(dataset.manifest.shards[side]).toHaveLength(6);
     }
   });
 

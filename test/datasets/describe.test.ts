@@ -87,7 +87,7 @@ describe('shards', () => {
           ...ranges.slice(0, -1).map((range) => range.rowEnd),
         ]);
         expect(ranges.at(-1)!.rowEnd).toBe(counts.length);
-        const wanted = Math.max(8, Math.round(ptr[counts.length]! / 1_000_000));
+        const wanted = Math.max(6, Math.round(ptr[counts.length]! / 1_000_000));
         expect(ranges).toHaveLength(Math.min(counts.length, wanted));
         const workOf = (from: number, to: number) =>
           (ptr[to]! - ptr[from]!) * 64 ** 2 + ((to - from) * 64 ** 3) / 3;

@@ -53,16 +53,17 @@ export async function contentsOf(
     dataset.loadCsr('users'),
     dataset.loadTimes('users'),
   ]);
-  const rows: Record<string, Record<string, [number, number?]>> = {};
-  userIds.forEach((user, row) => {
-    const items: Record<string, [number, number?]> = {};
-    for (let k = csr.ptr[row]!; k < csr.ptr[row + 1]!; k++) {
-      const value = csr.values === undefined ? 1 : csr.values[k]!;
-      items[itemIds[csr.idx[k]!]!] = times === undefined ? [value] : [value, times[k]!];
-    }
-    rows[user] = items;
-  });
-  return rows;
+  const entry = (k: number): [string, [number, number?]] => {
+    const value = csr.values === undefined ? 1 : csr.values[k]!;
+    return [itemIds[csr.idx[k]!]!, times === undefined ? [value] : [value, times[k]!]];
+  };
+  // Made of entries, since an id may be "__proto__".
+  return Object.fromEntries(
+    userIds.map((user, row) => {
+      const [from, to] = [csr.ptr[row]!, csr.ptr[row + 1]!];
+      return [user, Object.fromEntries(Array.from({ length: to - from }, (_, k) => entry(from + k)))];
+    }),
+  );
 }
 
 /** The error that a call ends with; a call that succeeds fails the test. */

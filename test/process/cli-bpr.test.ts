@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { nativeDevice } from '../../worker/devices/native.js';
 import { temporaryFolder, writeSmallCsv } from '../support/small-data.js';
 import { stoa } from '../support/stoa-process.js';
 
@@ -58,6 +59,31 @@ it('trains, is measured, recommends and finds similar items', async () => {
   const alike = await document(['similar', '--model', at('run'), '--item', item, '--limit', '3']);
   expect(alike['items']).toHaveLength(3);
   expect(await stoa(['resume', at('run')])).toMatchObject({ exitCode: 1 });
+});
+
+it('says what did the steps, where the device has no kernels for them', async () => {
+  const isNative = (await nativeDevice.probe()).ok;
+  const settings = ['--set', 'model=bpr', '--set', 'bpr.factors=6', '--set', 'train.epochs=1'];
+  const train = async (device: string) =>
+    document(['train', '--data', at('split'), '--out', at(`on-${device}`), '--device', device, ...settings]);
+  const named = await train('tfjs:cpu');
+  expect(named['device']).toBe(isNative ? 'native' : 'portable');
+  expect(named['device_detail']).toEqual([expect.objectContaining({ device: named['device'] })]);
+  expect(await train('portable')).toMatchObject({ device: 'portable' });
+  if (!isNative) return;
+  // Beside a device without kernels or in its place: the same kernels, the same bits.
+  const bytes = (name: string) => readFile(at(`${name}/model/factors.safetensors`));
+  expect(await train('native')).toMatchObject({ device: 'native' });
+  const tables = async (name: string) => (await bytes(name)).subarray(-7 * 240 * 4);
+  expect((await tables('on-tfjs:cpu')).equals(await tables('on-native'))).toBe(true);
+  expect((await tables('on-portable')).equals(await tables('on-native'))).toBe(false);
+}, 180_000);
+
+it('is refused where a GPU is required', async () => {
+  const args = ['train', '--data', at('split'), '--out', at('none'), '--device', 'portable', '--require-gpu'];
+  const outcome = await stoa([...args, '--set', 'model=bpr']);
+  expect(outcome.exitCode).toBe(1);
+  expect(outcome.stderr).toContain('no kernels for GPUs');
 });
 
 it('is refused for a setting that its mode does not have, with what is known', async () => {

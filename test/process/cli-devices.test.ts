@@ -37,6 +37,8 @@ describe('stoa doctor', () => {
     expect(portable.backward_error).toBeGreaterThan(0);
     expect(portable.backward_error).toBeLessThan(1e-6);
     expect(portable.gflops).toBeGreaterThan(0.01);
+    const native = devices.find((entry: { device: string }) => entry.device === 'native');
+    if (native.ok) expect(Object.keys(native.errors)).toEqual(expect.arrayContaining(['bpr', 'mf']));
     for (const device of devices) if (!device.ok) expect(device.remedy).not.toBe('');
     expect(devices.map((entry: { device: string }) => entry.device)).toContain(auto.device);
     expect(auto.reason).not.toBe('');

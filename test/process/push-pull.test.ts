@@ -12,6 +12,7 @@ import { type LoadedModel, openModel } from '../../coordinator/registry/model-fo
 import { leadMax, parseSyncMode } from '../../coordinator/schedule/sync/sync-mode.js';
 import type { Csr } from '../../models/csr.js';
 import type { PullStepResponse__Output } from '../../proto/generated/stoa/parameters/v1/PullStepResponse.js';
+import { nativeDevice } from '../../worker/devices/native.js';
 import { randomInteractions, writeInteractions } from '../support/random-dataset.js';
 import { RawWorker } from '../support/raw-worker.js';
 import { trainByBarriers } from '../support/sgd-problems.js';
@@ -19,6 +20,9 @@ import { temporaryFolder } from '../support/small-data.js';
 import { type StoaProcess, startStoa } from '../support/stoa-process.js';
 import { type SyncEvent, violations } from '../support/sync-oracle.js';
 import { TrainingCluster } from '../support/training-cluster.js';
+
+const native = await nativeDevice.probe();
+const hint = native.ok ? '' : ` (not here: ${native.reason})`;
 
 const USERS = 500;
 const EPOCHS = 3;
@@ -113,6 +117,37 @@ describe('bsp', () => {
       expect(last.result.loss![epoch]).toBeLessThan(loss / samples);
       expect(last.result.loss![epoch]! / (loss / interactions.idx.length)).toBeGreaterThan(0.999);
     });
+  });
+
+  it.skipIf(!native.ok)(`gives one pattern of bits for any workers with native kernels${hint}`, async () => {
+    const outcomes = new Map<string, string>();
+    for (const [workers, threads] of [
+      [1, 1],
+      [2, 2],
+      [3, 1],
+    ] as const) {
+      const dir = runDir();
+      const submitted = { dataset, runDir: dir, settings, expectedWorkers: workers };
+      const runId = await cluster.submit(submitted);
+      const fleet = Array.from({ length: workers }, () => cluster.addWorker({ threads, device: 'native' }));
+      const result = await cluster.coordinator.result(runId);
+      expect(result).toMatchObject({ device: 'native', solver: 'sgd' });
+      await Promise.all(fleet.map((worker) => worker.leave()));
+      outcomes.set(bitsOf(await openModel(dir)), dir);
+    }
+    expect(outcomes.size).toBe(1);
+    // Other bits than those of TypeScript, and the same model.
+    const [[bits, dir]] = outcomes as unknown as [[string, string]];
+    const config = parseRunConfig(settings);
+    const alone = trainByBarriers(interactions, sgdSettingsOf(config, 0), {
+      cuts: await cutsOf(dir),
+      stdDev: 0.5,
+    });
+    const { userFactors } = await openModel(dir);
+    const greatest = Math.max(...alone.users.map(Math.abs));
+    const apart = Math.max(...userFactors.map((value, n) => Math.abs(value - alone.users[n]!)));
+    expect(apart / greatest).toBeLessThan(1e-5);
+    expect(bits).not.toBe(sha256(Buffer.concat([bytesOf(alone.users), bytesOf(alone.items)])));
   });
 
   it('keeps its bits when a worker is killed in mid-run and another joins', async () => {
@@ -240,6 +275,27 @@ describe('early stopping', () => {
     const best = Math.min(...result.validation!.slice(0, -2));
     expect(result.validation!.slice(-2).every((loss) => loss >= best)).toBe(true);
   });
+
+  it('ends with the model of the best epoch, also where it was stopped and resumed after it', async () => {
+    const change = { 'train.epochs': 25, 'train.early_stopping': 20, 'train.validation_share': 0.2 };
+    const whole = await train(change);
+    const { validation = [], epoch_kept: kept = 0, epochs } = whole.result;
+    expect(kept).toBe(1 + validation.indexOf(Math.min(...validation)));
+    expect(kept).toBeLessThan(epochs);
+    const short = await train({ ...change, 'train.epochs': kept });
+    expect(bitsOf(whole.model)).toBe(bitsOf(short.model));
+
+    const dir = runDir();
+    const runId = await cluster.submit({ dataset, runDir: dir, settings: { ...settings, ...change } });
+    cluster.addWorker();
+    await cluster.untilEpochs(runId, kept + 3);
+    await cluster.coordinator.stopRun(runId);
+    await cluster.coordinator.result(runId).catch(() => {});
+    const again = await cluster.submit({ dataset, runDir: dir, resume: true });
+    cluster.addWorker();
+    expect(await cluster.coordinator.result(again)).toMatchObject({ epochs, epoch_kept: kept });
+    expect(bitsOf(await openModel(dir))).toBe(bitsOf(whole.model));
+  });
 });
 
 function eventsOf([block, clock, seen]: [number, number, number], blocks: number): SyncEvent[] {
@@ -263,6 +319,8 @@ function startWorker(name: string): StoaProcess {
     name,
     '--threads',
     '1',
+    '--device',
+    'portable',
     '--cache',
     cache,
   ]);

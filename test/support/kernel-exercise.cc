@@ -47,6 +47,55 @@ void report(const KernelTable* kernels, int factors, const char* what, const T* 
   printf("%s K=%d %s %016llx\n", kernels->name, factors, what, static_cast<unsigned long long>(hash));
 }
 
+void exerciseDescent(const KernelTable* kernels, int K) {
+  constexpr int kUsers = 20;
+  constexpr int kItems = 30;
+  constexpr int kSamples = 700;
+  Numbers numbers{uint64_t(K) + 1};
+  const int stride = (K + 15) / 16 * 16;
+  const int32_t abort = 0;
+  for (const bool hasPairs : {true, false}) {
+    Aligned<float> users(size_t(kUsers * stride)), items(size_t(kItems * stride)), userBiases(kUsers),
+        itemBiases(kItems);
+    std::vector<int32_t> who(kSamples), positives(kSamples), negatives(kSamples), counts(kItems);
+    std::vector<float> values(kSamples);
+    for (int r = 0; r < kUsers * stride; r++) users.data[r] = r % stride < K ? numbers.factor() / 4 : 0;
+    for (int r = 0; r < kItems * stride; r++) items.data[r] = r % stride < K ? numbers.factor() / 4 : 0;
+    for (size_t n = 0; n < kSamples; n++) {
+      who[n] = int32_t(numbers.next() % kUsers);
+      positives[n] = int32_t(numbers.next() % kItems);
+      negatives[n] = int32_t(numbers.next() % (kItems + 1)) - 1;
+      values[n] = float(numbers.next() % 9) / 2;
+    }
+    stoa::DescentTask task{};
+    task.rows = kUsers;
+    task.places = kItems;
+    task.factors = K;
+    task.stride = stride;
+    task.users = users.data;
+    task.items = items.data;
+    task.userBiases = userBiases.data;
+    task.itemBiases = itemBiases.data;
+    task.counts = counts.data();
+    task.sampleUsers = who.data();
+    task.positives = positives.data();
+    task.negatives = hasPairs ? negatives.data() : nullptr;
+    task.values = hasPairs ? nullptr : values.data();
+    task.regularization = 0.02;
+    task.mean = hasPairs ? 0 : 2;
+    task.abort = &abort;
+    stoa::DescentSums sums;
+    stoa::RowFailure failure;
+    const stoa::Descend descend = hasPairs ? kernels->descendPairs : kernels->descendRatings;
+    if (!descend(task, 0, kSamples, 0.01, &sums, &failure)) printf("%s K=%d descent failed\n", kernels->name, K);
+    const char* what = hasPairs ? "pairs" : "ratings";
+    report(kernels, K, what, users.data, users.count);
+    report(kernels, K, what, items.data, items.count);
+    report(kernels, K, what, itemBiases.data, itemBiases.count);
+    report(kernels, K, what, &sums.loss, 1);
+  }
+}
+
 void exercise(const KernelTable* kernels, int K) {
   constexpr int kRows = 45;
   constexpr int kColumns = 150;
@@ -142,6 +191,7 @@ void exercise(const KernelTable* kernels, int K) {
   std::vector<double> squares(kColumns);
   kernels->squaredNorms(fixed.data, kColumns, stride, K, squares.data());
   report(kernels, K, "squaredNorms", squares.data(), squares.size());
+  exerciseDescent(kernels, K);
   free(scratch.memory);
 }
 

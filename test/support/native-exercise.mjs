@@ -34,7 +34,16 @@ function problem(rows, cols, factors, longest) {
     for (let r = 0; r < factors; r++)
       for (let c = 0; c < factors; c++)
         gram[r * factors + c] += fixed[i * factors + r] * fixed[i * factors + c];
-  return { rows, ptr, idx, values: Float32Array.from(idx, next), fixed, gram, prior: floats(rows * factors) };
+  return {
+    rows,
+    cols,
+    ptr,
+    idx,
+    values: Float32Array.from(idx, next),
+    fixed,
+    gram,
+    prior: floats(rows * factors),
+  };
 }
 
 function solveArguments({ rows, ptr, idx, values, gram, prior }, factors, solver) {
@@ -82,6 +91,79 @@ const scoreArguments = ({ rows, ptr, idx, prior }) => ({
   scores: new Float32Array(idx.length),
 });
 
+function drawArguments({ rows, cols, ptr, idx, values }) {
+  const hasNegatives = next() < 0.7;
+  const steps = 1 + int(3);
+  const parts = new Int32Array(3 * steps);
+  let samples = 0;
+  for (let step = 0; step < steps; step++) {
+    const start = int(idx.length + 1);
+    const end = start + int(idx.length - start + 1);
+    parts.set([int(5), start, end], 3 * step);
+    samples += end - start;
+  }
+  let sum = 0;
+  return {
+    rows,
+    cols,
+    ptr,
+    idx,
+    values: next() < 0.5 ? values : undefined,
+    seed: int(2 ** 32) * 2 ** 20,
+    block: int(100),
+    steps,
+    parts,
+    hasNegatives,
+    cumulative: next() < 0.5 ? Float64Array.from({ length: cols }, () => (sum += next())) : undefined,
+    users: new Int32Array(samples),
+    positives: new Int32Array(samples),
+    negatives: new Int32Array(hasNegatives ? samples : 0),
+    sampleValues: new Float32Array(hasNegatives ? 0 : samples),
+    items: new Int32Array(cols),
+  };
+}
+
+function descentArguments({ rows, cols }, factors, hasPairs = next() < 0.5) {
+  const columns = factors + (hasPairs ? 1 : 2);
+  const samples = 1 + int(300);
+  const among = (count, least) => Int32Array.from({ length: samples }, () => int(count - least) + least);
+  const half = int(samples + 1);
+  return {
+    hasPairs,
+    rows,
+    places: cols,
+    factors,
+    steps: 2,
+    stepEnds: Int32Array.of(half, samples),
+    rates: Float64Array.of(0.1, 0.05),
+    regularization: 0.01,
+    mean: hasPairs ? 0 : 3,
+    users: floats(rows * columns),
+    items: floats(cols * columns),
+    sampleUsers: among(rows, 0),
+    positives: among(cols, 0),
+    negatives: hasPairs ? among(cols, -1) : new Int32Array(0),
+    values: hasPairs ? new Float32Array(0) : floats(samples),
+    outUsers: new Float32Array(new SharedArrayBuffer(rows * columns * 4)),
+    deltas: new Float32Array(cols * columns),
+    counts: new Int32Array(cols),
+  };
+}
+
+async function workOnSteps(device, made, factors) {
+  const task = drawArguments(made);
+  const drawn = await addon.drawSamples(device, task).done;
+  const isWithin = (places, least) => places.every((place) => place >= least && place < drawn.itemCount);
+  if (drawn.kind !== 0 || !isWithin(task.positives, 0) || !isWithin(task.negatives, -1))
+    throw new Error(`drawing fails: ${JSON.stringify(drawn)}`);
+  for (const hasPairs of [true, false]) {
+    const steps = descentArguments(made, factors, hasPairs);
+    const { kind, loss } = await addon.descend(device, steps).done;
+    if (kind !== 0 || !(loss > 0) || !steps.deltas.every(Number.isFinite))
+      throw new Error(`descending fails: ${kind} ${loss}`);
+  }
+}
+
 async function work(isa) {
   const device = addon.open({ threads: 2, isa });
   for (const [rows, cols, factors, longest] of [
@@ -104,6 +186,7 @@ async function work(isa) {
     }
     await addon.topN(device, table, rankArguments(made)).done;
     await addon.score(device, table, scoreArguments(made)).done;
+    await workOnSteps(device, made, factors);
     const data = new Float32Array(cols * factors);
     addon.readTable(table, { rowStart: 0, count: cols, data });
     if (!data.every((value, i) => value === made.fixed[i]))
@@ -198,6 +281,8 @@ async function abuse() {
       // Outputs over inputs, and over each other.
       if (next() < 0.1 && task.prior) task.out = task.prior;
       if (next() < 0.1 && task.scores) task.queries = task.scores;
+      if (next() < 0.1 && task.outUsers) task.users = task.outUsers;
+      if (next() < 0.1 && task.sampleValues) task.positives = task.users;
       return next() < 0.05 ? nasty(undefined) : task;
     };
     const devices = [device, device, device, device, closed, table, {}, undefined];
@@ -207,6 +292,8 @@ async function abuse() {
     await attempt(() => addon.solveBlock(one(), other(), bend(solveArguments(made, factors, int(3)))));
     await attempt(() => addon.topN(one(), other(), bend(rankArguments(made))));
     await attempt(() => addon.score(one(), other(), bend(scoreArguments(made))));
+    await attempt(() => addon.drawSamples(one(), bend(drawArguments(made))));
+    await attempt(() => addon.descend(one(), bend(descentArguments(made, factors))));
     await attempt(() =>
       addon.writeTable(other(), bend({ rowStart: int(12), count: int(12), data: made.fixed })),
     );

@@ -13,6 +13,7 @@ import type { PushBlockRequest } from '../../proto/generated/stoa/parameters/v1/
 import type { PushBlockResponse__Output } from '../../proto/generated/stoa/parameters/v1/PushBlockResponse.js';
 import type { BlockLease__Output } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { GetRunSpecResponse__Output } from '../../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
+import type { LeaseBlocksResponse__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
 import type { RegisterWorkerRequest } from '../../proto/generated/stoa/training/v1/RegisterWorkerRequest.js';
 import type { WorkerServiceClient } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 
@@ -70,6 +71,18 @@ export class RawWorker {
       this.worker.LeaseBlocks(request, done),
     );
     return leases;
+  }
+
+  /** The whole answer to a request that asks to be told of runs about to begin. */
+  leaseOrPrepare(
+    requestId: string,
+    preparedRunId = '',
+    waitSeconds = 5,
+  ): Promise<LeaseBlocksResponse__Output> {
+    const { sessionId } = this;
+    const prepared = { runId: preparedRunId };
+    const request = { sessionId, requestId, count: 1, waitDuration: { seconds: waitSeconds }, prepared };
+    return answered((done) => this.worker.LeaseBlocks(request, done));
   }
 
   async returnLeases(leaseIds: number[], reason = '', errorCode = ''): Promise<void> {

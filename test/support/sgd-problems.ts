@@ -1,6 +1,7 @@
 // Small problems for the models that are trained by stochastic gradient descent, and a training of them in this
 // process: all blocks of a clock read the same rows, their deltas are put together at its end.
 
+import { createRandom } from '../../common/random.js';
 import { SharedRows } from '../../coordinator/parameters/shared-rows.js';
 import { stepsOfClock } from '../../coordinator/schedule/sync/clock-steps.js';
 import { type Csr, csrSlice, type Side } from '../../models/csr.js';
@@ -39,6 +40,33 @@ export function initialRows(settings: SgdSettings, side: Side, rows: number, std
   const { model, factors, seed } = settings;
   const out = new Float32Array(rows * sgdColumns(model, factors));
   initSgdRows(out, { model, seed, side, rowStart: 0, rowEnd: rows, factors, stdDev });
+  return out;
+}
+
+/** Ratings 1 to 5 of users with 0 to `longest` items, of which the second user has as many as there can be. */
+export function descentProblem(o: { users: number; items: number; longest: number; seed: number }): Csr {
+  const random = createRandom(o.seed);
+  const lists = Array.from({ length: o.users }, (_, user) => {
+    const count = user === 1 ? o.longest : random.int(o.longest + 1);
+    return Array.from({ length: count }, (_, n) => Math.floor((n * o.items) / count));
+  });
+  const ptr = new Int32Array(o.users + 1);
+  lists.forEach((list, row) => {
+    ptr[row + 1] = ptr[row]! + list.length;
+  });
+  const idx = Int32Array.from(lists.flat());
+  const values = Float32Array.from(idx, () => 1 + random.int(9) / 2);
+  return { rows: o.users, cols: o.items, ptr, idx, values };
+}
+
+/** Initial rows of some items. */
+export function rowsOfItems(settings: SgdSettings, items: Int32Array): Float32Array {
+  const columns = sgdColumns(settings.model, settings.factors);
+  const all = initialRows(settings, 'items', 1 + Math.max(0, ...items));
+  const out = new Float32Array(items.length * columns);
+  items.forEach((item, place) => {
+    out.set(all.subarray(item * columns, (item + 1) * columns), place * columns);
+  });
   return out;
 }
 

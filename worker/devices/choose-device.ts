@@ -74,6 +74,13 @@ async function openNamed(
   }
   const device = await open(name, { factory, provider }, request);
   try {
+    if (request.isGpuRequired === true && needs?.solver === 'sgd') {
+      throw new DeviceError(
+        'STOA_DEVICE',
+        '--require-gpu: steps of stochastic gradient descent have no kernels for GPUs; leave --require-gpu out',
+        { fields: { field: '--require-gpu' } },
+      );
+    }
     if (request.isGpuRequired === true && !isGpu(device.info)) {
       const what = device.info.isSoftware ? 'an emulated GPU' : 'no GPU';
       throw new DeviceError(
@@ -182,13 +189,22 @@ async function tryOut(
     }
     if (request.isGpuRequired === true && !isGpu(info)) return { name, reason: 'it is no GPU', remedy: '' };
     const device = await factory.open({ threads: request.threads, provider, isa: request.isa });
-    const lack = request.needs && lackOf(device.capabilities, request.needs);
+    const lack = lackForAuto(device, request.needs);
     if (lack === undefined) return { name, device };
     await device.dispose();
     return { name, reason: `it ${lack}`, remedy: '' };
   } catch (error) {
     return { name, reason: messageOf(error), remedy: '"stoa doctor" says more' };
   }
+}
+
+/** Of devices that would leave the steps of a run to others, none is taken for them. */
+function lackForAuto(device: ComputeDevice, needs: DeviceNeeds | undefined): string | undefined {
+  if (needs === undefined) return undefined;
+  const { descent, info, capabilities } = device;
+  const leavesSteps = descent === undefined && info.kind !== 'portable';
+  if (needs.solver === 'sgd' && leavesSteps) return 'has no kernels for steps of stochastic gradient descent';
+  return lackOf(capabilities, needs);
 }
 
 function nothingWorks(passedOver: readonly PassedOver[], request: DeviceRequest): DeviceError {

@@ -2,7 +2,8 @@ import type { DeviceCapabilities, GatherPrecision, SolverName } from '../../mode
 
 /** What a run asks of a device. */
 export interface DeviceNeeds {
-  readonly solver: SolverName;
+  /** `sgd`: steps of stochastic gradient descent, which every device has, or its worker has beside it. */
+  readonly solver: SolverName | 'sgd';
   readonly gather: GatherPrecision;
   /** K. */
   readonly factors: number;
@@ -11,6 +12,7 @@ export interface DeviceNeeds {
 /** What a device lacks for a run, to stand after its name; undefined when it lacks nothing. */
 export function lackOf(capabilities: DeviceCapabilities, needs: DeviceNeeds): string | undefined {
   const { solvers, gathers, factorsMax } = capabilities;
+  if (needs.solver === 'sgd') return undefined;
   if (!solvers.has(needs.solver)) {
     return `has no solver "${needs.solver}" (it has ${[...solvers].join(', ')}); choose another ials.solver or --device`;
   }

@@ -64,7 +64,8 @@ function notFinite(message: string, row: number): NumericError {
   });
 }
 
-function outOfMemory(): DeviceError {
+/** There was no memory for what a kernel needs beside its arguments. */
+export function outOfMemory(): DeviceError {
   return new DeviceError(
     'STOA_DEVICE',
     'there is no memory left for the native device; use smaller blocks or fewer factors',

@@ -30,6 +30,8 @@ import type {
 } from '../../models/device.js';
 import { packedGramLength } from '../../models/gram.js';
 import { entryTarget, entryWeight, gramScale } from '../../models/ials/objective.js';
+import { held } from './held.js';
+import { NativeDescent } from './native-descent.js';
 import { explainBlock, explainException, explainRanking } from './native-errors.js';
 
 /** What the kernels' scratch memory and the eigenbasis are made for; the same bound as the setting `ials.factors`. */
@@ -58,6 +60,7 @@ class NativeDevice implements ComputeDevice {
     tableBytesMax: TABLE_BYTES_MAX,
     determinism: 'bitwise',
   };
+  readonly descent: NativeDescent;
   readonly lost: Promise<{ reason: 'disposed' | 'lost'; message: string }>;
   readonly #addon: Addon;
   readonly #device: AddonDevice;
@@ -70,6 +73,7 @@ class NativeDevice implements ComputeDevice {
     this.#addon = addon;
     this.#device = addon.open({ threads, isa });
     this.info = nativeInfo(threads, isa);
+    this.descent = new NativeDescent(addon, this.#device, (signal, start) => this.#run(signal, start));
     this.lost = new Promise((resolve) => {
       this.#resolveLost = resolve;
     });
@@ -214,6 +218,7 @@ class NativeDevice implements ComputeDevice {
   /** Starts a call and waits for it; when the signal aborts, rejects with its reason at once. */
   async #run<T extends AddonAnswer>(signal: AbortSignal | undefined, start: () => AddonCall<T>): Promise<T> {
     signal?.throwIfAborted();
+    this.#expectOpen();
     const { done, call } = this.#calling(start);
     this.#calls.set(call, done);
     let onAbort: (() => void) | undefined;
@@ -330,12 +335,6 @@ function rowEquation(objective: IalsObjective, fixedRows: number) {
     countShift: isIals ? objective.alpha0 * fixedRows : 0,
     exponent: isIals ? objective.nu : 0,
   };
-}
-
-/** Memory that can shrink while it is read is copied; all other is read in place. */
-function held<T extends Float32Array | Float64Array | Int32Array | undefined>(array: T): T {
-  const buffer = array?.buffer as { resizable?: boolean } | undefined;
-  return buffer?.resizable === true ? (array!.slice() as T) : array;
 }
 
 function roomFor(length: number, given: Float32Array | undefined, what: string): Float32Array {

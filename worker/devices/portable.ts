@@ -22,6 +22,7 @@ import type {
 } from '../../models/device.js';
 import { packedGramLength } from '../../models/gram.js';
 import { PORTABLE_SOLVERS } from '../../models/ials/solve-block.js';
+import { portableInfo } from './portable-info.js';
 import { PortablePool } from './portable-pool.js';
 
 /** Heaps of more items than this are no longer the small part of a ranking's cost. */
@@ -206,16 +207,6 @@ export const portableDevice: DeviceFactory = {
     return new PortableDevice(threads);
   },
 };
-
-function portableInfo(threads: number): DeviceInfo {
-  return {
-    kind: 'portable',
-    name: 'portable TypeScript',
-    isSoftware: false,
-    threads,
-    detail: { precision: 'f64', node: process.versions.node, v8: process.versions.v8 },
-  };
-}
 
 /** The same numbers where threads see them; a copy only when they are not there already. */
 function share<T extends Float32Array | Float64Array | Int32Array>(array: T): T {

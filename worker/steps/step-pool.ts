@@ -1,13 +1,14 @@
 import { Piscina } from 'piscina';
 import { DeviceError, messageOf, NumericError, ShapeError, StoaError } from '../../common/errors.js';
 import { builtEntry } from '../../common/package-root.js';
-import type { DescendTask, DrawTask, StepAnswer, StepTask } from './step-task.js';
+import type { Csr } from '../../models/csr.js';
+import type { BlockDescent, DescendTask, DrawTask } from '../../models/sgd/block-descent.js';
+import type { SplitTask, StepAnswer, StepTask } from './step-task.js';
 
-type Drawn = Extract<StepAnswer, { kind: 'drawn' }>;
-type Descended = Extract<StepAnswer, { kind: 'descended' }>;
+type Done = Exclude<StepAnswer, { kind: 'failed' }>;
 
-/** The threads that do the steps of push/pull runs. They are started by the first task. */
-export class StepPool {
+/** The threads that do the steps of push/pull runs in TypeScript. They are started by the first task. */
+export class StepPool implements BlockDescent {
   readonly #threads: number;
   #pool: Piscina<StepTask, StepAnswer> | undefined;
 
@@ -15,13 +16,17 @@ export class StepPool {
     this.#threads = threads;
   }
 
-  async draw(task: DrawTask): Promise<Drawn> {
-    return (await this.#run(task)) as Drawn;
+  /** @returns the interactions that a block trains with. */
+  async split(task: SplitTask): Promise<Csr> {
+    return (await this.#run<'split'>({ kind: 'split', ...task })).interactions;
   }
 
-  /** @throws {NumericError | ShapeError} as `sgdBlock`; {DeviceError} the threads are gone. */
-  async descend(task: DescendTask): Promise<Descended> {
-    return (await this.#run(task)) as Descended;
+  draw(task: DrawTask, signal?: AbortSignal) {
+    return this.#run<'drawn'>({ kind: 'draw', ...task }, signal);
+  }
+
+  descend(task: DescendTask, signal?: AbortSignal) {
+    return this.#run<'descended'>({ kind: 'descend', ...task }, signal);
   }
 
   async close(): Promise<void> {
@@ -29,7 +34,11 @@ export class StepPool {
     this.#pool = undefined;
   }
 
-  async #run(task: StepTask): Promise<Drawn | Descended> {
+  async #run<K extends Done['kind']>(
+    task: StepTask,
+    signal?: AbortSignal,
+  ): Promise<Extract<Done, { kind: K }>> {
+    signal?.throwIfAborted();
     this.#pool ??= new Piscina<StepTask, StepAnswer>({
       filename: builtEntry('worker/steps/step-task.js').href,
       minThreads: this.#threads,
@@ -37,9 +46,11 @@ export class StepPool {
       recordTiming: false,
     });
     try {
-      return unwrap(await this.#pool.run(task));
+      const answer = unwrap(await this.#pool.run(task));
+      signal?.throwIfAborted();
+      return answer as Extract<Done, { kind: K }>;
     } catch (error) {
-      if (error instanceof StoaError) throw error;
+      if (error instanceof StoaError || signal?.aborted) throw error;
       throw new DeviceError('STOA_DEVICE', `a thread of the worker failed: ${messageOf(error)}`, {
         cause: error,
       });
@@ -47,7 +58,7 @@ export class StepPool {
   }
 }
 
-function unwrap(answer: StepAnswer): Drawn | Descended {
+function unwrap(answer: StepAnswer): Done {
   if (answer.kind !== 'failed') return answer;
   const { code, message, fields } = answer;
   if (answer.name === 'NumericError') throw new NumericError(code, message, { fields });

@@ -1,6 +1,7 @@
 // What a worker keeps of a push/pull run in progress: how to descend, the data, the user rows it computed itself.
 
 import { sharedInt32 } from '../../common/shared-memory.js';
+import type { Csr } from '../../models/csr.js';
 import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
 import type { GetRunSpecResponse__Output } from '../../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import type { StepSpec__Output } from '../../proto/generated/stoa/training/v1/StepSpec.js';
@@ -18,6 +19,8 @@ export interface StepRun {
   readonly source: DatasetSource;
   /** Where its rows are. */
   readonly homes: RowHomes;
+  /** By block: the interactions that it trains with, where some are held out. */
+  readonly training: Map<number, Promise<Csr>>;
   /** By block: its user rows at the clock that this worker brought them to. */
   readonly users: Map<number, { clock: number; rows: Float32Array }>;
 }
@@ -38,6 +41,7 @@ export async function openStepRun(
     columns: spec.factors,
     source,
     homes: new RowHomes(link, spec, spec.holders, link.tls),
+    training: new Map(),
     users: new Map(),
   };
 }

@@ -2,12 +2,14 @@
 
 import type { Logger } from 'pino';
 import { CorruptError } from '../../common/errors.js';
-import { csrSlice } from '../../models/csr.js';
+import { type Csr, csrSlice } from '../../models/csr.js';
+import type { BlockDescent } from '../../models/sgd/block-descent.js';
 import type { BlockLease__Output } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { CoordinatorLink } from '../coordinator-link.js';
 import type { ShardCache } from '../shard-cache.js';
 import { pullStep } from './pull-step.js';
 import { pushStep } from './push-step.js';
+import type { StepDevice } from './step-device.js';
 import { StepPool } from './step-pool.js';
 import { openStepRun, type StepRun } from './step-run.js';
 
@@ -19,7 +21,7 @@ export interface StepRunnerOptions {
   shards: ShardCache;
   cacheDir: string;
   sessionId: string;
-  threads: number;
+  steps: StepDevice;
   log: Logger;
   /** Ends everything under way. */
   signal: AbortSignal;
@@ -28,18 +30,21 @@ export interface StepRunnerOptions {
 export class StepRunner {
   readonly #o: StepRunnerOptions;
   readonly #pool: StepPool;
+  readonly #descent: BlockDescent;
   #run: { runId: string; opened: Promise<StepRun> } | undefined;
 
   constructor(options: StepRunnerOptions) {
     this.#o = options;
-    this.#pool = new StepPool(options.threads);
+    const { descent, info } = options.steps;
+    this.#pool = new StepPool(info.threads);
+    this.#descent = descent ?? this.#pool;
   }
 
   /** @throws all that can go wrong; the caller tells the coordinator. */
   async solve(lease: BlockLease__Output, signal: AbortSignal): Promise<void> {
     const { leaseId, runId, block, rowStart, rowEnd, priorClock: clock } = lease;
     const run = await this.#runOf(runId);
-    const drawn = await this.#draw(run, lease);
+    const drawn = await this.#draw(run, lease, signal);
     signal.throwIfAborted();
     const { items } = drawn.samples;
     const kept = run.users.get(block);
@@ -49,13 +54,10 @@ export class StepRunner {
     const users = { rowStart, rowEnd };
     const wanted = { runId, sessionId, leaseId, block, clock, items, columns, users, hasUsers: isKept };
     const pulled = await retryDamaged(() => pullStep(link, run.homes, wanted, signal));
-    const { result, ms } = await this.#pool.descend({
-      kind: 'descend',
-      settings,
-      samples: drawn.samples,
-      users: isKept ? kept.rows : pulled.users!,
-      items: pulled.items,
-    });
+    const { samples } = drawn;
+    const own = isKept ? kept.rows : pulled.users!;
+    const task = { settings, samples, users: own, items: pulled.items };
+    const { result, ms } = await this.#descent.descend(task, signal);
     signal.throwIfAborted();
     const solveMs = drawn.ms + ms;
     const pushed = { runId, sessionId, leaseId, block, clock, rowStart, columns, items, result, solveMs };
@@ -71,26 +73,31 @@ export class StepRunner {
     await this.#pool.close();
   }
 
-  async #draw(run: StepRun, lease: BlockLease__Output) {
-    const { shard: index, rowStart, rowEnd, block, stepStart, stepEnd } = lease;
+  async #draw(run: StepRun, lease: BlockLease__Output, signal: AbortSignal) {
+    const { block, stepStart, stepEnd } = lease;
+    const { runId, settings, itemCounts } = run;
+    const interactions = await this.#interactionsOf(run, lease);
+    const task = { runId, settings, itemCounts, interactions, block, stepStart, stepEnd };
+    return this.#descent.draw(task, signal);
+  }
+
+  /** What a block trains with: all its interactions, or those that are not held out. */
+  async #interactionsOf(run: StepRun, lease: BlockLease__Output): Promise<Csr> {
+    const { shard: index, rowStart, rowEnd, block } = lease;
     const key = { fingerprint: run.source.fingerprint, side: 'users' as const, shard: index };
     // Whoever asks first loads for all: the end of this lease must not end it for the others.
     const load = () => run.source.loadShard('users', index, this.#o.signal);
     const shard = await this.#o.shards.get(key, load);
-    const { runId, settings, itemCounts, validationShare } = run;
     const interactions = csrSlice(shard.csr, rowStart - shard.rowStart, rowEnd - shard.rowStart);
-    return this.#pool.draw({
-      kind: 'draw',
-      runId,
-      settings,
-      itemCounts,
-      interactions,
-      rowStart,
-      validationShare,
-      block,
-      stepStart,
-      stepEnd,
-    });
+    const { validationShare: share, settings } = run;
+    if (share === 0) return interactions;
+    const known = run.training.get(block);
+    if (known !== undefined) return known;
+    const split = { seed: settings.seed, share };
+    const made = this.#pool.split({ interactions, rowStart, split });
+    run.training.set(block, made);
+    made.catch(() => run.training.delete(block));
+    return made;
   }
 
   #closeHomes(): void {

@@ -1,42 +1,29 @@
 // What a thread does with one clock of a block: first the samples are drawn, which say what rows to pull; then the
-// descent over them.
+// descent over them. Before the first clock it sets apart what is held out.
 
 import { StoaError } from '../../common/errors.js';
 import type { Csr } from '../../models/csr.js';
+import type { DescendTask, DrawTask } from '../../models/sgd/block-descent.js';
 import { drawSamples, type TaskSamples } from '../../models/sgd/draw-samples.js';
 import { NegativeSampler } from '../../models/sgd/negative-sampler.js';
 import { type SgdBlockResult, sgdBlock } from '../../models/sgd/sgd-block.js';
-import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
-import { splitRows } from '../../models/sgd/validation.js';
+import { splitRows, type ValidationSplit } from '../../models/sgd/validation.js';
 
-export interface DrawTask {
-  readonly kind: 'draw';
-  /** Of one run everywhere; threads keep by it what they make of `settings` and `itemCounts`. */
-  readonly runId: string;
-  readonly settings: SgdSettings;
-  /** Over shared memory. */
-  readonly itemCounts: Int32Array;
-  /** The block's interactions, over shared memory. */
+/** Sets the interactions apart that a block trains with. */
+export interface SplitTask {
   readonly interactions: Csr;
   /** Row of the side that the block begins with. */
   readonly rowStart: number;
-  readonly validationShare: number;
-  readonly block: number;
-  readonly stepStart: number;
-  readonly stepEnd: number;
+  readonly split: ValidationSplit;
 }
 
-export interface DescendTask {
-  readonly kind: 'descend';
-  readonly settings: SgdSettings;
-  readonly samples: TaskSamples;
-  readonly users: Float32Array;
-  readonly items: Float32Array;
-}
-
-export type StepTask = DrawTask | DescendTask;
+export type StepTask =
+  | ({ readonly kind: 'split' } & SplitTask)
+  | ({ readonly kind: 'draw' } & DrawTask)
+  | ({ readonly kind: 'descend' } & DescendTask);
 
 export type StepAnswer =
+  | { readonly kind: 'split'; readonly interactions: Csr }
   | { readonly kind: 'drawn'; readonly samples: TaskSamples; readonly ms: number }
   | { readonly kind: 'descended'; readonly result: SgdBlockResult; readonly ms: number }
   /** A `StoaError` in parts: errors lose their class between threads. */
@@ -54,6 +41,10 @@ let kept: { runId: string; sampler: NegativeSampler } | undefined;
 export default function runStepTask(task: StepTask): StepAnswer {
   const startMs = performance.now();
   try {
+    if (task.kind === 'split') {
+      const { interactions, rowStart, split } = task;
+      return { kind: 'split', interactions: splitRows(interactions, rowStart, split, 'training') };
+    }
     if (task.kind === 'draw') return { kind: 'drawn', samples: draw(task), ms: performance.now() - startMs };
     return { kind: 'descended', result: sgdBlock(task), ms: performance.now() - startMs };
   } catch (error) {
@@ -64,9 +55,8 @@ export default function runStepTask(task: StepTask): StepAnswer {
 }
 
 function draw(task: DrawTask): TaskSamples {
-  const { runId, settings, block, rowStart, validationShare: share } = task;
+  const { runId, settings, block, interactions } = task;
   if (kept?.runId !== runId) kept = { runId, sampler: new NegativeSampler(task.itemCounts, settings) };
-  const interactions = splitRows(task.interactions, rowStart, { seed: settings.seed, share }, 'training');
   const source = { interactions, block, settings, sampler: kept.sampler };
   return drawSamples(source, task.stepStart, task.stepEnd);
 }
