@@ -49,7 +49,7 @@ export async function pushBlock(
 }
 
 /** Whoever takes rows in finds what is wrong with them, but only the worker can say it of its lease. */
-function refused(error: unknown): never {
+export function refused(error: unknown): never {
   if (!(error instanceof NumericError || error instanceof ShapeError)) throw error;
   throw new DeviceError('STOA_DEVICE', `the result of a block was refused: ${error.message}`, {
     cause: error,

@@ -50,6 +50,17 @@ export class RowHomes {
     return this.#parts[side][this.#indexOf(side, row)]!.peer;
   }
 
+  /** Place of who has a row among the parameter processes; 0 where the coordinator has all. */
+  placeOf(side: Side, row: number): number {
+    const { peer } = this.#parts[side][this.#indexOf(side, row)]!;
+    return Math.max(0, this.#links.indexOf(peer as RowLink));
+  }
+
+  /** A parameter process by its place; undefined where the coordinator has all rows. */
+  at(place: number): RowPeer | undefined {
+    return this.#links[place];
+  }
+
   /** Ascending ranges by who has them. */
   split(side: Side, ranges: readonly RowRange[]): Map<RowPeer, RowRange[]> {
     const byPeer = new Map<RowPeer, RowRange[]>();

@@ -1,14 +1,11 @@
 // The rows of one side that a parameter process has, double-buffered by clock, and the results that were handed in for
 // the next clock. Pure: who may ask is the caller's.
 
-import { FencedError, ShapeError, StateError, UsageError } from '../../common/errors.js';
+import { FencedError, ShapeError, StateError } from '../../common/errors.js';
 import type { Side } from '../../models/csr.js';
 import type { BlockShape } from '../parameters/delivery.js';
-
-interface Rows {
-  readonly rowStart: number;
-  readonly rowEnd: number;
-}
+import { RowParts, type Rows } from './row-parts.js';
+import type { RowStorage, StorageMaker } from './row-storage.js';
 
 export interface HeldTableLayout {
   readonly side: Side;
@@ -36,33 +33,33 @@ const ASIDE_MAX = 4;
 
 export class HeldTable {
   readonly #o: HeldTableLayout;
-  readonly #localStarts: number[] = [];
-  readonly #buffers: readonly [Float32Array, Float32Array];
+  readonly #parts: RowParts;
+  readonly #buffers: readonly [RowStorage, RowStorage];
   readonly #slots = new Map<number, Slot>();
   readonly #heldBlocks: ReadonlySet<number>;
   #clock: number;
   /** The other buffer still has the clock before, whole. */
   #hasClockBefore = false;
 
-  /** @param memory zeros, of so many numbers. */
-  constructor(layout: HeldTableLayout, memory: (length: number) => Float32Array) {
+  constructor(layout: HeldTableLayout, storage: StorageMaker) {
     this.#o = layout;
     this.#clock = layout.clock;
-    let rows = 0;
-    for (const { rowStart, rowEnd } of layout.parts) {
-      this.#localStarts.push(rows);
-      rows += rowEnd - rowStart;
-    }
-    const length = rows * layout.factors;
-    this.#buffers = [memory(length), memory(length)];
+    this.#parts = new RowParts(layout.side, layout.parts);
+    const length = this.#parts.count * layout.factors;
+    this.#buffers = [storage(length), storage(length)];
     const held = layout.blockStarts
       .map((_, block) => block)
-      .filter((block) => this.#has(this.#rowsOf(block)));
+      .filter((block) => this.#parts.has(this.#rowsOf(block)));
     this.#heldBlocks = new Set(held);
   }
 
   get factors(): number {
     return this.#o.factors;
+  }
+
+  /** Lets the rows go. */
+  close(): void {
+    for (const buffer of this.#buffers) buffer.close();
   }
 
   get clock(): number {
@@ -74,31 +71,17 @@ export class HeldTable {
     return this.#buffers[0].byteLength;
   }
 
-  /** The ranges that were asked for, cut so that each lies in one part. @throws {UsageError} rows that are not here. */
+  /** As `RowParts.pieces`. */
   pieces(ranges: readonly Rows[]): Rows[] {
-    const asked = ranges.length === 0 ? this.#o.parts : ranges;
-    let before = 0;
-    return asked.flatMap(({ rowStart, rowEnd }) => {
-      if (rowStart < before || rowEnd <= rowStart) throw this.#notHere(rowStart, rowEnd);
-      before = rowEnd;
-      const pieces: Rows[] = [];
-      for (let row = rowStart; row < rowEnd; ) {
-        const part = this.#o.parts[this.#partOf(row)];
-        if (part === undefined) throw this.#notHere(row, rowEnd);
-        const end = Math.min(rowEnd, part.rowEnd);
-        pieces.push({ rowStart: row, rowEnd: end });
-        row = end;
-      }
-      return pieces;
-    });
+    return this.#parts.pieces(ranges);
   }
 
   /**
-   * Rows of one part at a clock, in place. To be asked for again before every use: the phase may have moved on.
+   * Rows of one part at a clock, to be used at once. To be asked for again before every use: the phase may have moved on.
    *
    * @throws {FencedError} `STOA_CLOCK_GONE`.
    */
-  at(clock: number, { rowStart, rowEnd }: Rows): Float32Array {
+  at(clock: number, range: Rows): Float32Array {
     const isBefore = clock === this.#clock - 1 && this.#hasClockBefore;
     if (clock !== this.#clock && !isBefore) {
       throw new FencedError(
@@ -106,7 +89,8 @@ export class HeldTable {
         `${this.#o.side} at clock ${clock} cannot be read, the table is at clock ${this.#clock}; the phase has moved on`,
       );
     }
-    return this.#slice(clock, rowStart, rowEnd);
+    const [from, to] = this.#place(range);
+    return this.#buffers[clock % 2]!.read(from, to);
   }
 
   /** Writes rows of the present clock, before the first phase. @throws {UsageError} rows that are not here. */
@@ -116,7 +100,7 @@ export class HeldTable {
     for (const piece of this.pieces([{ rowStart, rowEnd }])) {
       const from = (piece.rowStart - rowStart) * factors;
       const to = (piece.rowEnd - rowStart) * factors;
-      this.#slice(this.#clock, piece.rowStart, piece.rowEnd).set(rows.subarray(from, to));
+      this.#edit(this.#clock, piece, (out) => out.set(rows.subarray(from, to)));
     }
   }
 
@@ -138,19 +122,19 @@ export class HeldTable {
    * @param write fills in the block's rows. Where it throws nothing is held of them, and what was held before stays.
    */
   hold(block: number, leaseId: number, write: (out: Float32Array) => void): void {
-    const { rowStart, rowEnd } = this.#rowsOf(block);
+    const range = this.#rowsOf(block);
     const slot: Slot = this.#slots.get(block) ?? { isAccepted: false, aside: new Map() };
     this.#slots.set(block, slot);
     if (slot.inPlace === undefined) {
       this.#hasClockBefore = false;
-      write(this.#slice(this.#clock + 1, rowStart, rowEnd));
+      this.#edit(this.#clock + 1, range, write);
       slot.inPlace = leaseId;
       return;
     }
-    const rows = new Float32Array((rowEnd - rowStart) * this.#o.factors);
+    const rows = new Float32Array((range.rowEnd - range.rowStart) * this.#o.factors);
     write(rows);
     if (slot.inPlace === leaseId) {
-      this.#slice(this.#clock + 1, rowStart, rowEnd).set(rows);
+      this.#edit(this.#clock + 1, range, (out) => out.set(rows));
       return;
     }
     slot.aside.delete(leaseId);
@@ -171,9 +155,8 @@ export class HeldTable {
     const slot = clock === this.#clock + 1 ? this.#slots.get(block) : undefined;
     if (slot !== undefined && slot.inPlace !== leaseId) {
       const rows = slot.aside.get(leaseId);
-      const { rowStart, rowEnd } = this.#rowsOf(block);
       if (rows !== undefined) {
-        this.#slice(clock, rowStart, rowEnd).set(rows);
+        this.#edit(clock, this.#rowsOf(block), (out) => out.set(rows));
         slot.inPlace = leaseId;
       }
     }
@@ -212,37 +195,15 @@ export class HeldTable {
     return { rowStart: blockStarts[block]!, rowEnd: blockStarts[block + 1] ?? rows };
   }
 
-  #has({ rowStart, rowEnd }: Rows): boolean {
-    const part = this.#o.parts[this.#partOf(rowStart)];
-    return part !== undefined && rowEnd <= part.rowEnd;
+  #edit(clock: number, range: Rows, write: (out: Float32Array) => void): void {
+    const [from, to] = this.#place(range);
+    this.#buffers[clock % 2]!.edit(from, to, write);
   }
 
-  /** Index of the part that has a row, −1 where none has. */
-  #partOf(row: number): number {
-    const { parts } = this.#o;
-    let low = 0;
-    let high = parts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (parts[middle]!.rowEnd <= row) low = middle + 1;
-      else high = middle;
-    }
-    return low < parts.length && parts[low]!.rowStart <= row ? low : -1;
-  }
-
-  /** Rows of one part in the buffer of a clock. */
-  #slice(clock: number, rowStart: number, rowEnd: number): Float32Array {
-    const part = this.#partOf(rowStart);
-    const from = this.#localStarts[part]! + rowStart - this.#o.parts[part]!.rowStart;
+  /** Where rows of one part stand in a buffer, in numbers. */
+  #place({ rowStart, rowEnd }: Rows): [from: number, to: number] {
+    const from = this.#parts.local(rowStart);
     const { factors } = this.#o;
-    return this.#buffers[clock % 2]!.subarray(from * factors, (from + rowEnd - rowStart) * factors);
-  }
-
-  #notHere(rowStart: number, rowEnd: number): UsageError {
-    return new UsageError(
-      'STOA_USAGE',
-      `ranges must ascend and lie in the rows of this process; ${rowStart} to ${rowEnd} of ${this.#o.side} does not`,
-      { fields: { field: 'ranges' } },
-    );
+    return [from * factors, (from + rowEnd - rowStart) * factors];
   }
 }

@@ -2,8 +2,12 @@ import { FencedError, UsageError } from '../../common/errors.js';
 import { sideOf } from '../../common/sides.js';
 import type { Side } from '../../models/csr.js';
 import type { OpenTablesRequest__Output } from '../../proto/generated/stoa/parameters/v1/OpenTablesRequest.js';
+import type { StepLayout__Output } from '../../proto/generated/stoa/parameters/v1/StepLayout.js';
+import type { TableLayout__Output } from '../../proto/generated/stoa/parameters/v1/TableLayout.js';
 import { SECRET_BYTES } from '../holders/receipt.js';
+import { HeldSteps } from './held-steps.js';
 import { HeldTable } from './held-table.js';
+import type { StorageMaker } from './row-storage.js';
 
 /** The tables of one run, from their opening to the next one. */
 export interface OpenTables {
@@ -11,7 +15,11 @@ export interface OpenTables {
   readonly generation: number;
   /** Signs receipts. */
   readonly secret: Uint8Array;
+  readonly holderId: string;
+  /** Of a run that solves whole sides. */
   readonly sides: Readonly<Partial<Record<Side, HeldTable>>>;
+  /** Of a run that pushes and pulls. */
+  readonly steps?: HeldSteps;
 }
 
 /** What names a generation of tables, as `TablesKey` of the protos. */
@@ -26,29 +34,28 @@ export interface TablesKey {
  * given this process and the generation of the tables; a coordinator whose term is over can open nothing any more.
  */
 export class HeldTables {
-  readonly #memory: (length: number) => Float32Array;
+  readonly #storage: StorageMaker;
   #place: { holderId: string; term: number } | undefined;
   #open: OpenTables | undefined;
 
-  /** @param memory gives zeros, of so many numbers. */
-  constructor(memory: (length: number) => Float32Array) {
-    this.#memory = memory;
+  constructor(storage: StorageMaker) {
+    this.#storage = storage;
   }
 
   /** Bytes of the open tables, with their second buffers. */
   get byteLength(): number {
     const sides = Object.values(this.#open?.sides ?? {});
-    return sides.reduce((sum, table) => sum + 2 * table.byteLength, 0);
+    return sides.reduce((sum, table) => sum + 2 * table.byteLength, this.#open?.steps?.byteLength ?? 0);
   }
 
   /** A coordinator has given this process a place: what it held before is gone. */
   join(holderId: string, term: number): void {
     this.#place = { holderId, term };
-    this.#open = undefined;
+    this.release();
   }
 
   /** @throws {FencedError} `STOA_SESSION_OVER`, `STOA_NOT_LEADER`; {UsageError} a layout that makes no sense. */
-  open({ key, term, secret, factors, tables }: OpenTablesRequest__Output): void {
+  open({ key, term, secret, factors, tables, steps }: OpenTablesRequest__Output): void {
     this.#requirePlace(key?.holderId);
     if (key === null) throw wrong('key');
     if (term !== this.#place!.term) {
@@ -58,20 +65,38 @@ export class HeldTables {
     if (this.#open?.runId === runId && this.#open.generation === generation) return;
     if (secret.length !== SECRET_BYTES) throw wrong('secret');
     if (factors === 0) throw wrong('factors');
-    this.#open = undefined;
+    this.release();
+    for (const { parts, rows } of tables) requireAscending(parts, rows);
+    const { holderId } = this.#place!;
+    if (steps !== null && steps !== undefined) {
+      this.#open = {
+        runId,
+        generation,
+        secret,
+        holderId,
+        sides: {},
+        steps: openSteps(factors, tables, steps),
+      };
+      return;
+    }
     const sides: Partial<Record<Side, HeldTable>> = {};
     for (const { side: name, rows, clock, parts, blockStarts } of tables) {
       const side = sideOf(name);
-      requireAscending(parts, rows);
-      sides[side] = new HeldTable({ side, factors, rows, clock, parts, blockStarts }, this.#memory);
+      sides[side] = new HeldTable({ side, factors, rows, clock, parts, blockStarts }, this.#storage);
     }
-    this.#open = { runId, generation, secret, sides };
+    this.#open = { runId, generation, secret, holderId, sides };
   }
 
   /** Lets the tables go. */
   close(key: TablesKey | null): void {
     this.#requirePlace(key?.holderId);
-    if (this.#open?.generation === key?.generation) this.#open = undefined;
+    if (this.#open?.generation === key?.generation) this.release();
+  }
+
+  /** Lets all rows go. */
+  release(): void {
+    for (const table of Object.values(this.#open?.sides ?? {})) table.close();
+    this.#open = undefined;
   }
 
   /** The tables that a coordinator speaks of. @throws {FencedError} `STOA_SESSION_OVER`, `STOA_CLOCK_GONE`. */
@@ -101,6 +126,31 @@ export function sideOfTables({ sides, runId }: OpenTables, side: Side): HeldTabl
   const table = sides[side];
   if (table !== undefined) return table;
   throw new FencedError('STOA_CLOCK_GONE', `this process has no ${side} of run ${runId}`);
+}
+
+function openSteps(
+  columns: number,
+  tables: readonly TableLayout__Output[],
+  { isImmediate, isAhead }: StepLayout__Output,
+): HeldSteps {
+  const users = tables.find(({ side }) => side === 'SIDE_USERS');
+  const items = tables.find(({ side }) => side === 'SIDE_ITEMS');
+  if (users === undefined || items === undefined) throw wrong('tables');
+  return new HeldSteps({
+    columns,
+    rows: { users: users.rows, items: items.rows },
+    parts: { users: users.parts, items: items.parts },
+    blockStarts: users.blockStarts,
+    clock: items.clock,
+    isImmediate,
+    isAhead,
+  });
+}
+
+/** The steps of a push/pull run. @throws {FencedError} `STOA_CLOCK_GONE`: it is no such run. */
+export function stepsOf({ steps, runId }: OpenTables): HeldSteps {
+  if (steps !== undefined) return steps;
+  throw new FencedError('STOA_CLOCK_GONE', `run ${runId} has no steps to pull or push`);
 }
 
 function requireAscending(parts: readonly { rowStart: number; rowEnd: number }[], rows: number): void {

@@ -9,6 +9,7 @@ import { services } from '../../common/grpc-services.js';
 import { startGrpcServer } from '../grpc-server.js';
 import { HeldTables } from './held-tables.js';
 import { stay } from './membership.js';
+import type { StorageMaker } from './row-storage.js';
 import { rowsService } from './rows-service.js';
 import { tablesService } from './tables-service.js';
 
@@ -32,8 +33,8 @@ export interface ParameterProcessOptions {
   /** Shown to people; placement depends on it. */
   name: string;
   tls: TlsOptions;
-  /** Gives zeros, of so many numbers, for a table. */
-  memory: (length: number) => Float32Array;
+  /** Where rows are kept. */
+  storage: StorageMaker;
   log: Logger;
   /** Aborts when the process is to leave. */
   signal: AbortSignal;
@@ -50,8 +51,8 @@ export interface ParameterProcessOptions {
  *   errors of `startGrpcServer`.
  */
 export async function runParameterProcess(options: ParameterProcessOptions): Promise<void> {
-  const { listen, tls, log, memory } = options;
-  const tables = new HeldTables(memory);
+  const { listen, tls, log, storage } = options;
+  const tables = new HeldTables(storage);
   const { TablesService, ParametersService } = services.parameters.v1;
   const server = await startGrpcServer({
     listen,
@@ -78,6 +79,7 @@ export async function runParameterProcess(options: ParameterProcessOptions): Pro
     await serveCoordinators(tables, formatAddress(options.advertise ?? server.address), options);
   } finally {
     await server.close(CALLS_MS);
+    tables.release();
   }
 }
 

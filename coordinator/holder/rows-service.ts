@@ -5,17 +5,24 @@ import { StateError } from '../../common/errors.js';
 import { bytesOf, encodeRows, rowsPerChunk } from '../../common/row-chunks.js';
 import { sideOf } from '../../common/sides.js';
 import { Slots } from '../../common/slots.js';
+import type { Side } from '../../models/csr.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
 import type { ParametersServiceHandlers } from '../../proto/generated/stoa/parameters/v1/ParametersService.js';
 import type { PullRowsRequest__Output } from '../../proto/generated/stoa/parameters/v1/PullRowsRequest.js';
 import type { PullRowsResponse } from '../../proto/generated/stoa/parameters/v1/PullRowsResponse.js';
+import type { PullStepRequest__Output } from '../../proto/generated/stoa/parameters/v1/PullStepRequest.js';
+import type { PullStepResponse } from '../../proto/generated/stoa/parameters/v1/PullStepResponse.js';
 import type { PushBlockRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
 import type { PushBlockResponse } from '../../proto/generated/stoa/parameters/v1/PushBlockResponse.js';
+import type { PushStepRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushStepRequest.js';
+import type { PushStepResponse } from '../../proto/generated/stoa/parameters/v1/PushStepResponse.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { clientStream, type StreamWriter, serverStream } from '../grpc-streams.js';
 import { signReceipt } from '../holders/receipt.js';
 import { copyRows, discard, RowsIntake, readHeader } from '../parameters/delivery.js';
-import { type HeldTables, sideOfTables } from './held-tables.js';
+import type { HeldTable } from './held-table.js';
+import { type HeldTables, type OpenTables, sideOfTables } from './held-tables.js';
+import { pullStep, pushStep } from './step-rows.js';
 
 /** Results that are taken in at once; each takes up to 4 MiB until it is complete. Others wait, unread. */
 const DELIVERIES_MAX = 32;
@@ -35,8 +42,14 @@ export function rowsService(tables: HeldTables, log: ErrorLog): ParametersServic
       log,
     ),
     GetGram: unary(elsewhere, log),
-    PullStep: serverStream(async () => elsewhere(), log),
-    PushStep: clientStream(async () => elsewhere(), log),
+    PullStep: serverStream<PullStepRequest__Output, PullStepResponse>(
+      (request, writer) => pullStep(tables, request, writer),
+      log,
+    ),
+    PushStep: clientStream<PushStepRequest__Output, PushStepResponse>(
+      (parts) => slots.hold(() => pushStep(tables, parts)),
+      log,
+    ),
   };
 }
 
@@ -45,15 +58,26 @@ async function pullRows(
   { runId, side, clock, ranges }: PullRowsRequest__Output,
   writer: StreamWriter<PullRowsResponse>,
 ): Promise<void> {
-  const table = sideOfTables(tables.ofRun(runId), sideOf(side));
-  const step = rowsPerChunk(table.factors);
-  for (const { rowStart, rowEnd } of table.pieces(ranges)) {
+  const reader = readerOf(tables.ofRun(runId), sideOf(side));
+  const step = rowsPerChunk(reader.factors);
+  for (const { rowStart, rowEnd } of reader.pieces(ranges)) {
     for (let row = rowStart; row < rowEnd; row += step) {
-      const rows = table.at(clock, { rowStart: row, rowEnd: Math.min(rowEnd, row + step) });
+      const rows = reader.at(clock, { rowStart: row, rowEnd: Math.min(rowEnd, row + step) });
       await writer.write({ chunk: encodeRows(rows, row) });
     }
   }
   await writer.flush();
+}
+
+/** Reads of whole ranges: of the present table, or of what is kept where updates enter all the time. */
+function readerOf(open: OpenTables, side: Side): Pick<HeldTable, 'factors' | 'pieces' | 'at'> {
+  const { steps } = open;
+  if (steps === undefined) return sideOfTables(open, side);
+  return {
+    factors: steps.columns,
+    pieces: (ranges) => steps.pieces(side, ranges),
+    at: (clock, range) => steps.keptAt(side, clock, range),
+  };
 }
 
 /** Takes the rows of a result in. Nothing of it counts until the coordinator says so. */
@@ -79,7 +103,7 @@ function hold(tables: HeldTables, header: BlockHeader__Output, intake: RowsIntak
   const { runId, leaseId, block, clock } = header;
   const side = sideOf(header.side);
   const chunks = intake.end();
-  const { secret } = tables.ofRun(runId);
+  const { secret, holderId } = tables.ofRun(runId);
   const table = tableOf(tables, header);
   // While its rows came in, another result may have counted, or the phase ended.
   const outlook = table.outlook(block, clock);
@@ -90,7 +114,7 @@ function hold(tables: HeldTables, header: BlockHeader__Output, intake: RowsIntak
     copyRows({ side, chunks }, table.shapeOf(block), out, undefined);
     digest = crc32c(bytesOf(out));
   });
-  const signature = signReceipt(secret, { runId, leaseId, side, block, clock, digest });
+  const signature = signReceipt(secret, { holderId, runId, leaseId, side, block, clock, digest });
   return { disposition: 'DISPOSITION_HELD', receipt: { digest, signature } };
 }
 

@@ -22,13 +22,18 @@ export function tablesService(tables: HeldTables, log: ErrorLog): TablesServiceH
     }, log),
     AcceptResults: unary(({ key, results }) => {
       const open = tables.named(key);
-      for (const { side, block, clock, leaseId } of results) {
-        sideOfTables(open, sideOf(side)).accept(block, clock, leaseId);
+      for (const { side, block, clock, leaseId, mergeRate, isElsewhere } of results) {
+        const { steps } = open;
+        if (steps === undefined) sideOfTables(open, sideOf(side)).accept(block, clock, leaseId);
+        else steps.accept(block, { clock, leaseId }, { mergeRate, isElsewhere });
       }
       return {};
     }, log),
-    CommitTable: unary(({ key, side, clock }) => {
-      sideOfTables(tables.named(key), sideOf(side)).commit(clock);
+    CommitTable: unary(({ key, side, clock, isBest }) => {
+      const open = tables.named(key);
+      if (open.steps === undefined) sideOfTables(open, sideOf(side)).commit(clock);
+      else if (isBest) open.steps.keepBest(sideOf(side), clock);
+      else open.steps.keep(sideOf(side), clock);
       return {};
     }, log),
     CloseTables: unary(({ key }) => {
@@ -45,7 +50,12 @@ async function fill(tables: HeldTables, parts: AsyncIterator<FillTableRequest__O
   for (let part = await parts.next(); !part.done; part = await parts.next()) {
     const { filled } = part.value;
     if (!filled?.chunk) throw new ShapeError('STOA_SHAPE', 'the key comes first, then rows');
-    const table = sideOfTables(tables.named(key), sideOf(filled.side));
-    table.fill(filled.chunk.rowStart, decodeRows(filled.chunk, table.factors));
+    const open = tables.named(key);
+    const side = sideOf(filled.side);
+    const { rowStart } = filled.chunk;
+    if (open.steps === undefined) {
+      const table = sideOfTables(open, side);
+      table.fill(rowStart, decodeRows(filled.chunk, table.factors));
+    } else open.steps.fill(side, rowStart, decodeRows(filled.chunk, open.steps.columns));
   }
 }

@@ -84,8 +84,8 @@ export class HolderLink extends GrpcLink {
     await this.#telling;
   }
 
-  async commit(side: Side, clock: number): Promise<void> {
-    const request = { key: this.#key, side: sideName(side), clock };
+  async commit(side: Side, clock: number, isBest: boolean): Promise<void> {
+    const request = { key: this.#key, side: sideName(side), clock, isBest };
     await this.#insist((signal) => this.call(this.#tables, TABLES.CommitTable, request, { signal }));
   }
 

@@ -27,6 +27,8 @@ export interface PlacedTablesOptions {
   readonly term: number;
   readonly factors: number;
   readonly sides: Readonly<Record<Side, PlacedSide>>;
+  /** Of a run that pushes and pulls. */
+  readonly steps?: { readonly isImmediate: boolean; readonly isAhead: boolean };
   /** At least one. */
   readonly holders: readonly Holder[];
   readonly tls: TlsOptions;
@@ -83,9 +85,21 @@ export class PlacedTables {
     return this.#links.some(({ holder }) => holder.id === id);
   }
 
-  /** True where one of the processes has given the receipt, and for these tables. */
-  isReceipt(subject: ReceiptSubject, signature: Uint8Array): boolean {
-    return isSigned(this.#secret, subject, signature);
+  /** True where the process with the rows of the block has given the receipt, and for these tables. */
+  isReceipt(subject: Omit<ReceiptSubject, 'holderId'>, signature: Uint8Array): boolean {
+    return this.isReceiptOf(this.homeOf(subject.side, subject.block), subject, signature);
+  }
+
+  /** As `isReceipt`, of any process by its place. */
+  isReceiptOf(place: number, subject: Omit<ReceiptSubject, 'holderId'>, signature: Uint8Array): boolean {
+    const holderId = this.#links[place]?.holder.id;
+    return holderId !== undefined && isSigned(this.#secret, { ...subject, holderId }, signature);
+  }
+
+  /** Place of the process that has the rows of a block. */
+  homeOf(side: Side, block: number): number {
+    const rowStart = this.#o.sides[side].blockStarts[block]!;
+    return this.#placed[side].find(({ rowEnd }) => rowEnd > rowStart)!.holder;
   }
 
   /** Writes rows of the clock that the tables were opened at. @throws {HolderLost}. */
@@ -101,30 +115,64 @@ export class PlacedTables {
     }
   }
 
-  /** The result of a lease counts. */
-  accept({ side, block, clock, leaseId }: Omit<ReceiptSubject, 'runId' | 'digest'>): void {
-    const rowStart = this.#o.sides[side].blockStarts[block]!;
-    const { holder } = this.#placed[side].find(({ rowEnd }) => rowEnd > rowStart)!;
-    this.#links[holder]!.accept({ side: sideName(side), block, clock, leaseId });
+  /** Writes all rows of a side. @throws {HolderLost}; errors of the source. */
+  async fillFrom(side: Side, source: RowSource): Promise<void> {
+    let row = 0;
+    for await (const rows of source.read()) {
+      await this.fill(side, row, rows);
+      row += rows.length / source.factors;
+    }
   }
 
-  /** Ends the phase of a side, everywhere. Safe to repeat. @throws {HolderLost}. */
-  async commit(side: Side, clock: number): Promise<void> {
+  /** The result of a lease counts. */
+  accept({
+    side,
+    block,
+    clock,
+    leaseId,
+  }: Pick<ReceiptSubject, 'side' | 'block' | 'clock' | 'leaseId'>): void {
+    this.#links[this.homeOf(side, block)]!.accept({ side: sideName(side), block, clock, leaseId });
+  }
+
+  /** The update of a block counts: everybody hears of it, whether or not they have a part of it. */
+  acceptStep(
+    { block, clock, leaseId }: Pick<ReceiptSubject, 'block' | 'clock' | 'leaseId'>,
+    places: readonly number[],
+    mergeRate: number,
+  ): void {
+    this.#links.forEach((link, place) => {
+      const isElsewhere = !places.includes(place);
+      link.accept({ side: 'SIDE_USERS', block, clock, leaseId, mergeRate, isElsewhere });
+    });
+  }
+
+  /** Resolves when all processes know of all results that count. @throws {HolderLost}. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#links.map((link) => link.settled()));
+  }
+
+  /** Ends the phase of a side, or keeps its rows (`isBest`: those that are kept, for longer), everywhere. Safe to repeat. @throws {HolderLost}. */
+  async commit(side: Side, clock: number, isBest = false): Promise<void> {
     await Promise.all(
       this.#links.map(async (link) => {
         await link.settled();
-        await link.commit(side, clock);
+        await link.commit(side, clock, isBest);
       }),
     );
   }
 
   /** The rows of a side at a clock, which can be read until results of the clock after next come in. */
-  source(side: Side, clock: number): RowSource {
-    const { factors, sides } = this.#o;
+  source(side: Side, clock: number, range = { rowStart: 0, rowEnd: this.rows(side) }): RowSource {
+    const { factors } = this.#o;
     const links = this.#links;
-    const placed = this.#placed[side];
+    const isAsked = ({ rowStart, rowEnd }: PlacedRows) => rowEnd > range.rowStart && rowStart < range.rowEnd;
+    const placed = this.#placed[side].filter(isAsked).map(({ rowStart, rowEnd, holder }) => ({
+      holder,
+      rowStart: Math.max(rowStart, range.rowStart),
+      rowEnd: Math.min(rowEnd, range.rowEnd),
+    }));
     return {
-      byteLength: sides[side].rows * factors * 4,
+      byteLength: (range.rowEnd - range.rowStart) * factors * 4,
       factors,
       read: async function* () {
         for (const { rowStart, rowEnd, holder } of placed) {
@@ -149,7 +197,7 @@ export class PlacedTables {
   }
 
   #layoutOf(holder: number) {
-    const { term, factors, sides } = this.#o;
+    const { term, factors, sides, steps } = this.#o;
     const tables = SIDES.map((side) => ({
       side: sideName(side),
       rows: sides[side].rows,
@@ -157,7 +205,7 @@ export class PlacedTables {
       parts: this.#rowsOf(side, holder),
       blockStarts: [...sides[side].blockStarts],
     }));
-    return { term, secret: this.#secret, factors, tables };
+    return { term, secret: this.#secret, factors, tables, ...(steps === undefined ? {} : { steps }) };
   }
 
   #rowsOf(side: Side, holder: number): PlacedRows[] {

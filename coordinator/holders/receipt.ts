@@ -10,6 +10,8 @@ export const SECRET_BYTES = 32;
 
 /** The result that rows belong to. */
 export interface ReceiptSubject {
+  /** Id of the process, which nobody else knows. */
+  readonly holderId: string;
   readonly runId: string;
   readonly leaseId: number;
   readonly side: Side;
@@ -20,9 +22,9 @@ export interface ReceiptSubject {
 }
 
 export function signReceipt(secret: Uint8Array, subject: ReceiptSubject): Buffer {
-  const { runId, leaseId, side, block, clock, digest } = subject;
+  const { holderId, runId, leaseId, side, block, clock, digest } = subject;
   return createHmac('sha256', secret)
-    .update(JSON.stringify([runId, leaseId, side, block, clock, digest]))
+    .update(JSON.stringify([holderId, runId, leaseId, side, block, clock, digest]))
     .digest();
 }
 

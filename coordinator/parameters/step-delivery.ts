@@ -23,6 +23,8 @@ export interface StepDelivery {
   readonly loss: number;
   readonly sampleCount: number;
   readonly solveMs: number;
+  /** Places of the parameter processes that have its parts; absent where rows and deltas are here. */
+  readonly heldBy?: readonly number[];
   /** Of rows and deltas, where they are compared with another worker's. */
   readonly digest?: number;
 }

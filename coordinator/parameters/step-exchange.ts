@@ -7,7 +7,7 @@ import { StalenessCounts } from '../schedule/sync/staleness-counts.js';
 import type { SyncClocks } from '../schedule/sync/sync-clocks.js';
 import type { StepDelivery } from './step-delivery.js';
 import type { StepAnswer } from './step-service.js';
-import type { StepStore } from './step-store.js';
+import type { StepTables } from './step-tables.js';
 
 export interface StepRead<T> {
   readonly block: number;
@@ -25,14 +25,14 @@ export interface StepReply<T> {
 }
 
 export class StepExchange<T> {
-  readonly #store: StepStore;
+  readonly #store: StepTables;
   readonly #blocks: readonly PlanBlock[];
   readonly #held = new HeldReads<StepRead<T>>();
   readonly #reads = new Map<T, StepRead<T>>();
   #staleness = new StalenessCounts();
 
   /** @param blocks of the users, by index. */
-  constructor(store: StepStore, blocks: readonly PlanBlock[]) {
+  constructor(store: StepTables, blocks: readonly PlanBlock[]) {
     this.#store = store;
     this.#blocks = blocks;
   }
@@ -59,11 +59,10 @@ export class StepExchange<T> {
   }
 
   /** Puts an accepted update, which `clocks` have counted, into the tables. */
-  apply(clocks: SyncClocks, { block, clock, users, deltas }: StepDelivery): void {
+  apply(clocks: SyncClocks, delivery: StepDelivery): void {
     const store = this.#store;
-    store.users.set(users, this.#blocks[block]!.rowStart * store.columns);
-    store.items.add(block, clock - 1, deltas);
-    while (store.items.clock < clocks.slowest) store.items.commit();
+    store.apply(this.#blocks[delivery.block]!, delivery);
+    while (store.clock < clocks.slowest) store.commit();
   }
 
   /** The reads that can be answered after an update. */
@@ -90,20 +89,13 @@ export class StepExchange<T> {
       this.#reads.delete(read.token);
       if (verdict.kind === 'gone') return { token: read.token };
       this.#staleness.add(verdict.staleness);
-      return { token: read.token, answer: this.#answer(read, verdict.staleness) };
+      return {
+        token: read.token,
+        answer: this.#store.answer(
+          { block: this.#blocks[read.block]!, items: read.items },
+          verdict.staleness,
+        ),
+      };
     });
-  }
-
-  #answer({ block, items }: StepRead<T>, staleness: number): StepAnswer {
-    const { users, columns, items: shared } = this.#store;
-    const { rowStart, rowEnd } = this.#blocks[block]!;
-    return {
-      clock: shared.clock,
-      staleness,
-      users: users.slice(rowStart * columns, rowEnd * columns),
-      rowStart,
-      items: shared.read(block, items),
-      columns,
-    };
   }
 }

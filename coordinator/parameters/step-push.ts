@@ -16,6 +16,7 @@ export class StepPush {
   readonly outlook: Disposition;
   readonly #host: StepHost;
   readonly #header: StepHeader__Output;
+  #isHeld = false;
   #intake: StepIntake | undefined;
 
   constructor(host: StepHost, header: StepHeader__Output) {
@@ -24,7 +25,11 @@ export class StepPush {
     this.outlook = host.judge(header);
     if (this.outlook !== 'accepted') return;
     this.#refusing(() => {
-      this.#intake = new StepIntake(header, host.shapeOf(header));
+      const shape = host.shapeOf(header);
+      this.#isHeld = host.hasReceipts(header);
+      // What parameter processes have does not come here.
+      const { rowStart } = shape;
+      this.#intake = new StepIntake(header, this.#isHeld ? { ...shape, rowEnd: rowStart, items: 0 } : shape);
     });
   }
 
@@ -37,6 +42,13 @@ export class StepPush {
     return this.#refusing(() => {
       const received = this.#intake!.end();
       const isAudited = this.#host.isAudited(this.#header);
+      if (this.#isHeld) {
+        const parts = [...this.#header.parts].sort((a, b) => a.holder - b.holder);
+        const digest = isAudited
+          ? crc32c(bytesOf(Float64Array.from(parts, ({ receipt }) => receipt!.digest)))
+          : undefined;
+        return this.#host.deliver({ ...received, heldBy: parts.map(({ holder }) => holder), digest });
+      }
       const delivery = isAudited ? { ...received, digest: digestOf(received) } : received;
       this.#host.moved('in', 'message', delivery.users.byteLength + delivery.deltas.deltas.byteLength);
       return this.#host.deliver(delivery);

@@ -45,6 +45,8 @@ export interface StepHost {
   /** As `ParameterHost.isAudited`. */
   isAudited(header: StepHeader__Output): boolean;
   shapeOf(header: StepHeader__Output): StepShape;
+  /** As `ParameterHost.hasReceipt`, of all parts of an update. */
+  hasReceipts(header: StepHeader__Output): boolean;
   /** Judges a complete result; an accepted one is in the tables on return. */
   deliver(delivery: StepDelivery): Disposition;
   refuse(header: StepHeader__Output, reason: string): void;

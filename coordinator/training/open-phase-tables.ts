@@ -49,21 +49,10 @@ export async function openPlacedStore(
     return store;
   }
   for (const side of ['users', 'items'] as const) {
-    await fillFrom(snapshot.tables[side], (rowStart, rows) => placed.fill(side, rowStart, rows));
+    await placed.fillFrom(side, snapshot.tables[side]);
     store.setSums(side, snapshot.sums[side]!);
   }
   return store;
-}
-
-async function fillFrom(
-  source: RowSource,
-  put: (rowStart: number, rows: Float32Array) => Promise<void>,
-): Promise<void> {
-  let row = 0;
-  for await (const rows of source.read()) {
-    await put(row, rows);
-    row += rows.length / source.factors;
-  }
 }
 
 function setFirstSums(store: ParameterStore | PlacedStore, items: TableSums): void {

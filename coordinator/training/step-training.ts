@@ -1,24 +1,25 @@
 // The epochs of a run that pushes and pulls: keeps the tables, answers reads, and the record of each epoch while the
 // schedule hands out its blocks.
 
-import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../common/clock.js';
-import { assert, FencedError, SystemError } from '../../common/errors.js';
+import { assert, type FencedError, SystemError } from '../../common/errors.js';
 import type { Dataset } from '../../datasets/dataset.js';
 import type { Side } from '../../models/csr.js';
 import { type DeviceFacts, distinctDevices } from '../../models/device-facts.js';
 import { NegativeSampler } from '../../models/sgd/negative-sampler.js';
 import type { SgdSettings } from '../../models/sgd/sgd-settings.js';
-import { bestEpoch, shouldStop, splitRows, validationLoss } from '../../models/sgd/validation.js';
+import { bestEpoch, shouldStop } from '../../models/sgd/validation.js';
+import { HolderLost } from '../holders/holder-lost.js';
 import type { Delivery } from '../parameters/delivery.js';
+import type { RowSource } from '../parameters/row-source.js';
 import type { StepDelivery } from '../parameters/step-delivery.js';
 import { StepExchange, type StepReply } from '../parameters/step-exchange.js';
 import type { StepAnswer } from '../parameters/step-service.js';
-import type { StepStore } from '../parameters/step-store.js';
+import type { StepTables } from '../parameters/step-tables.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import type { RunConfig } from '../plan/run-config.js';
 import type { PhaseRecord } from '../report/phase-record.js';
-import type { Lease, Phase, RunTask } from '../schedule/events.js';
+import type { Lease, Phase } from '../schedule/events.js';
 import { clocksPerEpoch } from '../schedule/sync/clock-steps.js';
 import type { SyncClocks } from '../schedule/sync/sync-clocks.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
@@ -26,7 +27,9 @@ import type { Snapshot } from './checkpoint.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { MetricsLog } from './metrics-log.js';
 import type { RunListener, ScheduleHost } from './schedule-host.js';
+import { gone, stepTask } from './step-task.js';
 import type { Training } from './training.js';
+import { validateTables } from './validate-tables.js';
 import { withMean } from './with-mean.js';
 
 export interface StepTrainingOptions {
@@ -38,7 +41,7 @@ export interface StepTrainingOptions {
   data: Dataset;
   plan: RunPlan;
   planFingerprint: string;
-  store: StepStore;
+  store: StepTables;
   checkpoints: Checkpoints;
   metrics: MetricsLog;
   host: ScheduleHost;
@@ -72,9 +75,15 @@ export class StepTraining implements Training, RunListener {
   #losses: { at: number; loss: number; samples: number }[] = [];
   #hasStoppedEarly = false;
   #scoringUsers: Float32Array | undefined;
+  #scoringItems: Float32Array | undefined;
   #failure: unknown;
   #finish: ((outcome: 'completed' | 'stopped') => void) | undefined;
   #fail: ((error: unknown) => void) | undefined;
+  #end: () => void = () => {};
+  /** Resolves when nothing is needed of the tables any more. */
+  readonly #over = new Promise<void>((resolve) => {
+    this.#end = resolve;
+  });
 
   constructor(options: StepTrainingOptions) {
     this.#o = options;
@@ -86,6 +95,10 @@ export class StepTraining implements Training, RunListener {
 
   get plan(): RunPlan {
     return this.#o.plan;
+  }
+
+  get store(): StepTables {
+    return this.#o.store;
   }
 
   get metrics(): MetricsLog {
@@ -132,29 +145,50 @@ export class StepTraining implements Training, RunListener {
   /** Of the model of a run that has ended, for scoring: the product of two rows of `mf` is the rating with its mean. */
   async table(side: Side): Promise<Float32Array> {
     const { store, settings } = this.#o;
-    const tables = store.best ?? { users: store.kept('users'), items: store.kept('items') };
-    if (side === 'items' || settings.model === 'bpr') return tables[side];
-    this.#scoringUsers ??= withMean(tables.users, store.columns, settings.mean);
+    if (side === 'items') {
+      this.#scoringItems ??= await (store.bestRows('items') ?? store.kept('items'));
+      return this.#scoringItems;
+    }
+    if (this.#scoringUsers === undefined) {
+      const users = await (store.bestRows('users') ?? store.kept('users'));
+      this.#scoringUsers = settings.model === 'bpr' ? users : withMean(users, store.columns, settings.mean);
+    }
     return this.#scoringUsers;
   }
 
-  /** Its rows are in this process. */
-  async retreat(): Promise<void> {}
+  async retreat(loss: HolderLost): Promise<void> {
+    this.#failure ??= loss;
+    this.#o.host.stop();
+    await this.#over;
+  }
 
   /** @throws {SystemError} `STOA_RUN_FAILED`; errors of the checkpoints and of the validation. */
   async run(): Promise<'completed' | 'stopped'> {
     if (this.#hasStoppedEarly) return 'completed';
-    const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
-      this.#finish = resolve;
-      this.#fail = reject;
-      this.#o.host.start(this.#task(), this);
-    });
+    try {
+      if (this.#failure !== undefined) throw this.#failure;
+      const ended = new Promise<'completed' | 'stopped'>((resolve, reject) => {
+        this.#finish = resolve;
+        this.#fail = reject;
+        this.#o.host.start(stepTask(this.#o, this.phaseCount), this);
+      });
+      return await this.#untilKept(ended);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** The outcome of the epochs, when what is complete is durable. */
+  async #untilKept(ended: Promise<'completed' | 'stopped'>): Promise<'completed' | 'stopped'> {
     const outcome = await ended.catch(async (error: unknown) => {
       // What is complete is kept; why the run failed is what is told, not that a checkpoint failed too.
       await this.#checkpointNow().catch(() => {});
       throw error;
     });
-    if (this.#failure !== undefined) throw this.#failure;
+    const failure = this.#failure;
+    // Who leaves in good order stays for this.
+    if (failure instanceof HolderLost && failure.isLeaving) await this.#checkpointNow();
+    if (failure !== undefined) throw failure;
     await this.#checkpointNow();
     return this.#hasStoppedEarly ? 'completed' : outcome;
   }
@@ -222,20 +256,20 @@ export class StepTraining implements Training, RunListener {
     try {
       // The copy that a checkpoint is being written from must not change under it.
       await checkpoints.untilCaptured(this.#phasesDone + 2);
-      store.keep();
+      await store.keep();
       record.endMs = this.#now();
       record.staleness = this.#exchange.staleness;
       if (this.#o.config['train.loss']) record.loss = this.#meanLoss();
       if (this.#validationShare > 0) record.validation = await this.#validate();
       metrics.append(phase.index, record);
       this.#phasesDone = phase.index + 1;
-      if (record.validation !== undefined && this.epochKept === this.#phasesDone) store.keepBest();
+      if (record.validation !== undefined && this.epochKept === this.#phasesDone) await store.keepBest();
       onPhase(phase.side, (record.endMs - record.startMs) / 1000);
       this.#hasStoppedEarly = this.#isEnough();
       if (this.#hasStoppedEarly) this.#o.host.stop();
       else await this.#beginCheckpointIfDue(phase);
     } catch (error) {
-      this.#failure = error;
+      this.#failure ??= error;
       this.#o.host.stop();
     }
     this.#o.notify();
@@ -261,19 +295,6 @@ export class StepTraining implements Training, RunListener {
     return config['train.early_stopping'] > 0 ? config['train.validation_share'] : 0;
   }
 
-  #task(): RunTask {
-    const { runId, config, plan, phaseStart, isPaused } = this.#o;
-    const mode = parseSyncMode(config['train.sync']);
-    const clocksPerPhase = clocksPerEpoch(config['train.steps'], stepsPerClock(mode));
-    const phaseEnd = this.phaseCount;
-    const { blocks, factors } = plan;
-    const sync = { mode, clocksPerPhase };
-    const isDeterministic = config['train.deterministic'];
-    const auditShare = config['train.audit_share'];
-    const run = { runId, solver: 'sgd', isDeterministic, auditShare, factors, blocks } as const;
-    return { ...run, isPaused, phaseStart, phaseEnd, sync };
-  }
-
   #answerHeld(): void {
     const clocks = this.#clocks;
     if (clocks !== undefined) this.#answer(this.#exchange.release(clocks));
@@ -287,7 +308,13 @@ export class StepTraining implements Training, RunListener {
       }
       this.#o.onRead(answer.staleness);
       this.#record!.reads!.push([token.block, token.clock, answer.clock]);
-      token.resolve(answer);
+      const settled = this.#o.store.settled?.();
+      if (settled === undefined) token.resolve(answer);
+      else
+        settled.then(
+          () => token.resolve(answer),
+          () => token.reject(gone(token.block, token.clock)),
+        );
     }
   }
 
@@ -305,24 +332,10 @@ export class StepTraining implements Training, RunListener {
     return samples === 0 ? 0 : loss / samples;
   }
 
-  /** Mean loss of the held-out interactions, shard by shard so that calls are answered meanwhile. */
-  async #validate(): Promise<number> {
+  #validate(): Promise<number> {
     const { data, store, settings } = this.#o;
     const split = { seed: settings.seed, share: this.#validationShare };
-    let loss = 0;
-    let samples = 0;
-    for (let index = 0; index < data.manifest.shards.users.length; index++) {
-      const { rowStart, csr } = await data.loadShard('users', index);
-      const heldOut = splitRows(csr, rowStart, split, 'validation');
-      const { columns } = store;
-      const users = store.kept('users').subarray(rowStart * columns, (rowStart + csr.rows) * columns);
-      const tables = { users, items: store.kept('items') };
-      const sums = validationLoss(heldOut, csr, rowStart, tables, { settings, sampler: this.#sampler });
-      loss += sums.loss;
-      samples += sums.samples;
-      await setImmediate();
-    }
-    return samples === 0 ? 0 : loss / samples;
+    return validateTables({ data, store, settings, split, sampler: this.#sampler });
   }
 
   #isEnough(): boolean {
@@ -354,7 +367,7 @@ export class StepTraining implements Training, RunListener {
     );
   }
 
-  #snapshot(): Snapshot {
+  #snapshot(): Snapshot<RowSource> {
     const { store, runId, planFingerprint, config } = this.#o;
     const mode = parseSyncMode(config['train.sync']);
     const clocksAfter = (epochs: number) => {
@@ -362,7 +375,8 @@ export class StepTraining implements Training, RunListener {
       return { users: clock, items: clock };
     };
     const { epochKept } = this;
-    const isBest = store.best === undefined || epochKept === this.#phasesDone;
+    const [users, items] = [store.bestSource('users'), store.bestSource('items')];
+    const isApart = users !== undefined && items !== undefined && epochKept !== this.#phasesDone;
     return {
       runId,
       plan: planFingerprint,
@@ -370,22 +384,15 @@ export class StepTraining implements Training, RunListener {
       nextPhase: this.#phasesDone,
       factors: store.columns,
       clocks: clocksAfter(this.#phasesDone),
-      tables: { users: store.kept('users'), items: store.kept('items') },
+      tables: { users: store.source('users'), items: store.source('items') },
       sums: {},
-      best: isBest
-        ? undefined
-        : { nextPhase: epochKept, clocks: clocksAfter(epochKept), tables: store.best! },
+      best: isApart
+        ? { nextPhase: epochKept, clocks: clocksAfter(epochKept), tables: { users, items } }
+        : undefined,
     };
   }
 
   #now(): number {
     return Math.round(this.#o.activeMs() * 1000) / 1000;
   }
-}
-
-function gone(block: number, clock: number): FencedError {
-  return new FencedError(
-    'STOA_LEASE_GONE',
-    `clock ${clock} of block ${block} has been done, or the run is over`,
-  );
 }

@@ -16,13 +16,13 @@ import type { PhaseEnd } from '../journal/entries.js';
 import { type Fence, soleFence } from '../leader/fence.js';
 import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { phasesPerEpoch } from '../plan/run-config.js';
-import { shardHomes } from '../schedule/homes.js';
+import { announceRun } from './announce-run.js';
 import type { Snapshot, SnapshotFacts } from './checkpoint.js';
 import { nextCheckpointTerm } from './checkpoint-folder.js';
 import { Checkpoints } from './checkpoints.js';
 import { MetricsLog } from './metrics-log.js';
 import { openPlacedStore, openStore } from './open-phase-tables.js';
-import { openStepTraining } from './open-step-training.js';
+import { clockOfEpoch, openPlacedStepTraining, openStepTraining, stepLayout } from './open-step-training.js';
 import { PhaseTraining } from './phase-training.js';
 import type { Preparation } from './preparation.js';
 import type { Run } from './run.js';
@@ -34,8 +34,6 @@ import type { TrainResult } from './train-result.js';
 import type { Training } from './training.js';
 
 /** Workers of one machine start together; those that are not there by then join later. */
-/** Of a worker and a shard: some 10 ms. */
-const HOMES_MAX = 20_000;
 const WORKERS_WAIT_MS = 5000;
 /** Between two tries on a disk that has too little room. */
 const DISK_RETRY_MS = 500;
@@ -100,7 +98,7 @@ async function prepare(run: Run, context: TrainingContext): Promise<Prepared> {
   run.enterStage('planning');
   const { dataset, test, fold_in: foldIn } = run.record;
   const data = await openRunData({ dataset, test, foldIn }, run.config);
-  announce(run, data, context);
+  announceRun(run, data, { ...context, workersWaitMs: WORKERS_WAIT_MS });
   const rowCounts = {
     users: await data.train.rowCounts('users'),
     items: await data.train.rowCounts('items'),
@@ -128,9 +126,7 @@ async function trainOn(
   const goesOn = run.isResumed || isAgain;
   const scene = { run, prepared, context, checkpoints, goesOn };
   try {
-    if (run.config.model !== 'ials') return await trainSteps(scene);
-    if (chosen.length === 0) return await trainHere(scene);
-    return await trainPlaced(scene, chosen);
+    return chosen.length === 0 ? await trainHere(scene) : await trainPlaced(scene, chosen);
   } finally {
     // What is being written must not meet what comes after it.
     await checkpoints.settle().catch(() => {});
@@ -150,15 +146,16 @@ interface Scene {
 async function trainHere(scene: Scene): Promise<TrainResult> {
   const { run, prepared } = scene;
   const snapshot = await lastOf(scene, (known) => scene.checkpoints.latest(known));
+  const options = await optionsOf(scene, snapshot);
+  if (run.config.model !== 'ials') {
+    return trainToEnd(scene, await openStepTraining({ ...options, ...stepsOf(prepared) }, snapshot));
+  }
   const store = await openStore({ ...prepared, config: run.config }, snapshot);
-  return trainToEnd(scene, new PhaseTraining({ ...(await optionsOf(scene, snapshot)), store }));
+  return trainToEnd(scene, new PhaseTraining({ ...options, store }));
 }
 
-async function trainSteps(scene: Scene): Promise<TrainResult> {
-  const { rowCounts, data } = scene.prepared;
-  const snapshot = await lastOf(scene, (known) => scene.checkpoints.latest(known));
-  const options = { ...(await optionsOf(scene, snapshot)), rowCounts, snapshot, data: data.train };
-  return trainToEnd(scene, await openStepTraining(options));
+function stepsOf({ data, rowCounts }: Prepared) {
+  return { data: data.train, rowCounts };
 }
 
 /** With the rows in parameter processes. */
@@ -168,12 +165,16 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
   const { roster } = context.holders;
   const snapshot = await lastOf(scene, (known) => scene.checkpoints.find(known));
   run.enterStage('placing rows');
+  const isStepped = run.config.model !== 'ials';
+  const clocks = isStepped
+    ? clocksAt(clockOfEpoch(run.config, snapshot?.nextPhase ?? 0))
+    : (snapshot?.clocks ?? clocksAt(0));
   const sideOf = (side: Side) => ({
     rows: plan[side],
-    clock: snapshot?.clocks[side] ?? 0,
+    clock: clocks[side],
     blockStarts: plan.blocks[side].map(({ rowStart }) => rowStart),
   });
-  let training: PhaseTraining | undefined;
+  let training: ActiveTraining | undefined;
   let lost: HolderLost | undefined;
   const retreat = async (loss: HolderLost) => {
     lost ??= loss;
@@ -183,6 +184,7 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
     runId: run.id,
     factors: plan.factors,
     sides: { users: sideOf('users'), items: sideOf('items') },
+    ...(isStepped ? { steps: stepLayout(run.config) } : {}),
     holders: chosen,
     onLost: retreat,
   });
@@ -194,8 +196,13 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
   try {
     const gone = chosen.find((holder) => !roster.isAlive(holder));
     if (gone !== undefined) throw new HolderLost(`parameter process ${gone.name} is gone`);
-    const store = await openPlacedStore({ ...prepared, config: run.config }, placed, snapshot);
-    training = new PhaseTraining({ ...(await optionsOf(scene, snapshot)), store });
+    const options = await optionsOf(scene, snapshot);
+    if (isStepped) {
+      training = await openPlacedStepTraining({ ...options, ...stepsOf(prepared) }, placed, snapshot);
+    } else {
+      const store = await openPlacedStore({ ...prepared, config: run.config }, placed, snapshot);
+      training = new PhaseTraining({ ...options, store });
+    }
     if (lost !== undefined) throw lost;
     return await trainToEnd(scene, training);
   } finally {
@@ -203,6 +210,10 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
     await scene.checkpoints.settle().catch(() => {});
     await placed.close();
   }
+}
+
+function clocksAt(clock: number): Record<Side, number> {
+  return { users: clock, items: clock };
 }
 
 /** The checkpoint that a run goes on from. @throws as `requireGoesOn`. */
@@ -313,21 +324,6 @@ async function whenThereIsRoom<T>(
       await sleep(DISK_RETRY_MS, undefined, { signal });
     }
   }
-}
-
-/** Where shards are kept depends on who is there; a run that pushes and pulls has each worker read what it draws. */
-function announce(run: Run, data: RunData, { host, preparation }: TrainingContext): void {
-  if (run.config.model !== 'ials') return;
-  const workers = host.untilWorkers(run.expectedWorkers, WORKERS_WAIT_MS, run.stopping.signal);
-  void preparation.announce(run.id, async () => {
-    await workers;
-    const { shards } = data.train.manifest;
-    const { schedule } = host;
-    // In a crowd each reads little, and to place all shards at once would hold up its calls.
-    if (schedule.sessionCount * (shards.users.length + shards.items.length) > HOMES_MAX) return undefined;
-    const homesOf = (side: Side) => shardHomes(schedule.sessions(), side, shards[side].length);
-    return { run, data, homes: { users: homesOf('users'), items: homesOf('items') } };
-  });
 }
 
 async function doPhases(run: Run, training: Training, { host, preparation }: TrainingContext): Promise<void> {

@@ -22,6 +22,7 @@ import type { StepSpec } from '../../proto/generated/stoa/training/v1/StepSpec.j
 import type { WorkerServiceHandlers } from '../../proto/generated/stoa/training/v1/WorkerService.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { serverStream } from '../grpc-streams.js';
+import { PlacedStepStore } from '../holders/placed-step-store.js';
 import { PlacedStore } from '../holders/placed-store.js';
 import type { Exchanges } from '../parameters/exchanges.js';
 import { columnsOf, objectiveOf, solverOf } from '../plan/run-config.js';
@@ -30,7 +31,6 @@ import { stepsOfClock } from '../schedule/sync/clock-steps.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
 import { activeRun } from './parameter-host.js';
-import { PhaseTraining } from './phase-training.js';
 import type { UpcomingRun } from './preparation.js';
 import type { Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
@@ -216,9 +216,9 @@ function runOf(runs: Runs, runId: string): Pick<UpcomingRun, 'run' | 'data'> {
 
 /** Where the rows are; nobody: with this coordinator. */
 function holdersOf(training: ActiveTraining | undefined): RowHolder[] {
-  const isPlaced = training instanceof PhaseTraining && training.store instanceof PlacedStore;
-  if (!isPlaced) return [];
-  return training.store.placed.placement.map(({ holder, users, items }) => ({
+  const store = training?.store;
+  if (!(store instanceof PlacedStore || store instanceof PlacedStepStore)) return [];
+  return store.placed.placement.map(({ holder, users, items }) => ({
     address: formatAddress(holder.address),
     users,
     items,

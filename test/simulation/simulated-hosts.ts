@@ -43,6 +43,7 @@ export function stepHostOf(life: Life, { plan, deliver, refuse }: Rim): StepHost
     read: () => Promise.reject(new UsageError('STOA_USAGE', 'reads are asked for by pullStep')),
     judge: ({ runId, block, clock, ...from }) =>
       life.schedule.judge({ runId, side: 'users', block, clock: clock + 1 }, from),
+    hasReceipts: () => false,
     isAudited: ({ runId, block, clock }) =>
       life.schedule.run?.isAudited({ runId, side: 'users', block, clock: clock + 1 }) ?? false,
     shapeOf: ({ block }) => {

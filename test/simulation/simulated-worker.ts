@@ -430,6 +430,7 @@ export class SimulatedWorker {
       loss: 0,
       sampleCount: 1,
       solveMs: 1,
+      parts: [],
     };
     const columns = clocksOf(this.#world.plan);
     if (lie === 'wrong') this.#world.coordinator.lied(this.#session!, lease.leaseId);

@@ -8,6 +8,7 @@ import {
   startCoordinator,
 } from '../../coordinator/coordinator.js';
 import { runParameterProcess } from '../../coordinator/holder/parameter-process.js';
+import { memoryStorage } from '../../coordinator/holder/row-storage.js';
 import { parseRunConfig } from '../../coordinator/plan/run-config.js';
 import { type LoadedModel, openModel } from '../../coordinator/registry/model-folder.js';
 import type { TrainResult } from '../../coordinator/training/train-result.js';
@@ -95,7 +96,7 @@ export class TrainingCluster {
       listen: { host: '127.0.0.1', port: 0 },
       name,
       tls: {},
-      memory: (length) => new Float32Array(length),
+      storage: memoryStorage,
       log: quietLog,
       signal: stop.signal,
       reconnectForMs: 5000,
@@ -144,6 +145,12 @@ export class TrainingCluster {
   /** Waits until a run has so many complete phases. */
   async untilPhases(runId: string, phases: number): Promise<void> {
     for await (const status of this.coordinator.watch(runId)) if (phasesOf(status) >= phases) return;
+  }
+
+  /** Waits until what a run does besides its phases reads like this. */
+  async untilStage(runId: string, pattern: RegExp): Promise<void> {
+    for await (const { phase } of this.coordinator.watch(runId)) if (pattern.test(phase)) return;
+    throw new Error(`the run never said ${pattern}`);
   }
 
   /** Waits until a run has so many complete epochs. */

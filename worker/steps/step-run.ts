@@ -7,6 +7,7 @@ import type { GetRunSpecResponse__Output } from '../../proto/generated/stoa/trai
 import type { StepSpec__Output } from '../../proto/generated/stoa/training/v1/StepSpec.js';
 import { CONTROL, type CoordinatorLink } from '../coordinator-link.js';
 import { type DatasetSource, openSource } from '../dataset-source.js';
+import { RowHomes } from '../row-homes.js';
 
 export interface StepRun {
   readonly runId: string;
@@ -16,6 +17,8 @@ export interface StepRun {
   /** Columns of a row. */
   readonly columns: number;
   readonly source: DatasetSource;
+  /** Where its rows are. */
+  readonly homes: RowHomes;
   /** By block: the interactions that it trains with, where some are held out. */
   readonly training: Map<number, Promise<Csr>>;
   /** By block: its user rows at the clock that this worker brought them to. */
@@ -37,6 +40,7 @@ export async function openStepRun(
     validationShare: steps.validationShare,
     columns: spec.factors,
     source,
+    homes: new RowHomes(link, spec, spec.holders, link.tls),
     training: new Map(),
     users: new Map(),
   };

@@ -51,9 +51,9 @@ export class StepRunner {
     const isKept = kept?.clock === clock;
     const { sessionId, link } = this.#o;
     const { columns, settings } = run;
-    const users = isKept ? undefined : { rowStart, rowEnd };
-    const wanted = { runId, sessionId, leaseId, block, clock, items, columns, users };
-    const pulled = await retryDamaged(() => pullStep(link, wanted, signal));
+    const users = { rowStart, rowEnd };
+    const wanted = { runId, sessionId, leaseId, block, clock, items, columns, users, hasUsers: isKept };
+    const pulled = await retryDamaged(() => pullStep(link, run.homes, wanted, signal));
     const { samples } = drawn;
     const own = isKept ? kept.rows : pulled.users!;
     const task = { settings, samples, users: own, items: pulled.items };
@@ -61,13 +61,14 @@ export class StepRunner {
     signal.throwIfAborted();
     const solveMs = drawn.ms + ms;
     const pushed = { runId, sessionId, leaseId, block, clock, rowStart, columns, items, result, solveMs };
-    const disposition = await retryDamaged(() => pushStep(link, pushed, signal));
+    const disposition = await retryDamaged(() => pushStep(link, run.homes, pushed, signal));
     if (disposition === 'DISPOSITION_ACCEPTED') {
       run.users.set(block, { clock: clock + 1, rows: result.users });
     } else run.users.delete(block);
   }
 
   async dispose(): Promise<void> {
+    this.#closeHomes();
     this.#run = undefined;
     await this.#pool.close();
   }
@@ -99,8 +100,16 @@ export class StepRunner {
     return made;
   }
 
+  #closeHomes(): void {
+    this.#run?.opened.then(
+      ({ homes }) => homes.close(),
+      () => {},
+    );
+  }
+
   #runOf(runId: string): Promise<StepRun> {
     if (this.#run?.runId === runId) return this.#run.opened;
+    this.#closeHomes();
     const opened = openStepRun(runId, this.#o, this.#o.signal);
     const run = { runId, opened };
     this.#run = run;
