@@ -1,10 +1,11 @@
 // Kills what trains, as often as asked. Prints one JSON line for each kind of kill; where something that was
 // acknowledged is lost it says what, and exits 1.
-// Usage: npm run bench:faults -- [--kills N] [--coordinator-kills N] [--leader-kills N] [--seed N]
+// Usage: npm run bench:faults -- [--kills N] [--coordinator-kills N] [--leader-kills N] [--worker-losses N] [--seed N]
 //          [--folder FOLDER]
 //   --kills              of a process that does nothing but lend blocks and end phases, half a second each (default 300)
 //   --coordinator-kills  of a coordinator with two workers and a client, some seconds each, twice (default 30)
 //   --leader-kills       of the leader of two coordinators over a real etcd, some seconds each (default 5)
+//   --worker-losses      of one of three workers, for good: it must not cost more than its share and 6 s (default 3)
 //   --folder             to work in (default: the system's temporary folder, which must be on a disk)
 
 import { existsSync } from 'node:fs';
@@ -13,10 +14,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../common/errors.js';
+import { createRandom } from '../common/random.js';
 import { findEtcd } from './faults/etcd-process.js';
 import { killCoordinator, undisturbed } from './faults/kill-coordinator.js';
 import { killLeaders } from './faults/kill-leader.js';
 import { killPhaseWriter } from './faults/kill-phase-writer.js';
+import { loseWorker } from './faults/lose-worker.js';
 import { ProcessCluster } from './faults/process-cluster.js';
 
 const SETTINGS = {
@@ -32,6 +35,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '300' },
     'coordinator-kills': { type: 'string', default: '30' },
     'leader-kills': { type: 'string', default: '5' },
+    'worker-losses': { type: 'string', default: '3' },
     seed: { type: 'string', default: '1' },
     folder: { type: 'string', default: os.tmpdir() },
   },
@@ -44,6 +48,7 @@ try {
   for (const model of ['ials', 'bpr'] as const)
     await killCoordinators(model, Number(values['coordinator-kills']));
   await killTheLeaders(Number(values['leader-kills']));
+  await loseWorkers(Number(values['worker-losses']));
 } catch (error) {
   console.error(messageOf(error));
   process.exitCode = 1;
@@ -101,6 +106,35 @@ async function killTheLeaders(kills: number): Promise<void> {
   const times = { answered_ms: spread(answeredMs), going_on_ms: spread(goingOnMs) };
   console.log(JSON.stringify({ killed: 'leader', kills, ...times }));
   if (model !== expected) throw new Error('a run ended with other bytes than undisturbed');
+}
+
+/**
+ * Of what was left when a worker of three died, the others take half as long again, and 6 s to find out: where each has
+ * a core. Where they share one, what its death frees is theirs, and the bound is generous by that half.
+ */
+const LOSS_SECONDS_MAX = 6;
+const LOSS_SHARE = 0.5;
+
+async function loseWorkers(losses: number): Promise<void> {
+  if (losses === 0) return;
+  const dataset = await syntheticData();
+  const settings = { ...SETTINGS.ials, 'train.epochs': 150 };
+  const calm = await loseWorker({ folder: path.join(folder, 'workers-calm'), dataset, settings });
+  const random = createRandom(seed, 2);
+  for (let n = 1; n <= losses; n++) {
+    const killAfter = (0.1 + 0.7 * random.next()) * calm.seconds;
+    const work = { folder: path.join(folder, `workers-lost-${n}`), dataset, settings, killAfter };
+    const { seconds, killedAt, model } = await loseWorker(work);
+    const lost = seconds - calm.seconds;
+    const share = LOSS_SHARE * Math.max(0, calm.seconds - killedAt!);
+    const round = (value: number) => Number(value.toFixed(2));
+    const times = { calm_s: calm.seconds, killed_at_s: killedAt!, seconds, lost_s: lost, share_s: share };
+    const rounded = Object.entries(times).map(([name, value]) => [name, round(value)]);
+    console.log(JSON.stringify({ killed: 'worker for good', ...Object.fromEntries(rounded) }));
+    if (model !== calm.model) throw new Error('a run ended with other bytes than undisturbed');
+    if (lost > share + LOSS_SECONDS_MAX)
+      throw new Error(`a lost worker cost ${round(lost)} s, more than its share and ${LOSS_SECONDS_MAX} s`);
+  }
 }
 
 /** Made once. */
