@@ -77,9 +77,9 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   one(
     'an update enters twice',
-    'parameters/step-exchange',
-    'store.items.add(block, clock - 1, deltas);',
-    'store.items.add(block, clock - 1, deltas);\n        store.items.add(block, clock - 1, deltas);',
+    'parameters/step-store',
+    'this.items.add(index, clock - 1, deltas);',
+    'this.items.add(index, clock - 1, deltas);\n        this.items.add(index, clock - 1, deltas);',
   ),
   one(
     'a block does not read its own updates',
