@@ -27,6 +27,13 @@ const SETTINGS = {
   bpr: { model: 'bpr', 'bpr.factors': 32, 'train.epochs': 60, 'train.steps': 4 },
 };
 
+/**
+ * Of what was left when a worker of three died, the others take half as long again, and 6 s to find out: where each has
+ * a core. Where they share one, what its death frees is theirs, and the bound is generous by that half.
+ */
+const LOSS_SECONDS_MAX = 6;
+const LOSS_SHARE = 0.5;
+
 /** Kills between two lines that say how far it is. */
 const PROGRESS_EACH = 50;
 
@@ -107,13 +114,6 @@ async function killTheLeaders(kills: number): Promise<void> {
   console.log(JSON.stringify({ killed: 'leader', kills, ...times }));
   if (model !== expected) throw new Error('a run ended with other bytes than undisturbed');
 }
-
-/**
- * Of what was left when a worker of three died, the others take half as long again, and 6 s to find out: where each has
- * a core. Where they share one, what its death frees is theirs, and the bound is generous by that half.
- */
-const LOSS_SECONDS_MAX = 6;
-const LOSS_SHARE = 0.5;
 
 async function loseWorkers(losses: number): Promise<void> {
   if (losses === 0) return;
