@@ -38,7 +38,9 @@ export function encodeFixedPoint(values: Float64Array, ring: Ring, words: BigUin
 function writeHalves(values: Float64Array, scale: number, magnitudeMax: number, halves: Uint32Array): number {
   for (let n = 0; n < values.length; n++) {
     const scaled = values[n]! * scale;
-    const magnitude = Math.floor(Math.abs(scaled) + 0.5);
+    const floor = Math.floor(Math.abs(scaled));
+    // Adding a half first would round by itself, just below a half and between 2^52 and 2^53.
+    const magnitude = Math.abs(scaled) - floor >= 0.5 ? floor + 1 : floor;
     // Also false for NaN.
     if (!(magnitude <= magnitudeMax)) return n;
     const high = Math.floor(magnitude / TWO_32);

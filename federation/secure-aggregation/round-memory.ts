@@ -46,11 +46,13 @@ export class RoundMemory {
   }
 
   /**
+   * The session is no part of what was summed: under a new one the same inputs are the same.
+   *
    * @param factorsHash of what the participant computed its input from.
    * @throws {PrivacyError} `STOA_ROUND_REFUSED`: the same inputs were uncovered for other survivors.
    */
   release(terms: RoundTerms, factorsHash: Uint8Array, survivors: readonly number[]): void {
-    const input = hex(hashOf([label('input/v1'), terms.session, textField(terms.purpose), factorsHash]));
+    const input = hex(hashOf([label('input/v1'), textField(terms.purpose), factorsHash]));
     const keys = survivors.map((member) => terms.members[member]!.identityKey);
     const cohort = hex(hashOf([u32be(keys.length), ...keys]));
     const before = this.#released.get(input);

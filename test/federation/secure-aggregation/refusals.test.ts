@@ -365,7 +365,10 @@ describe('the memory of a participant', () => {
     round(1n).run();
     expect(() => round(2n).run({ masked: [2] })).toThrow('would show who is not in both');
     expect(round(3n).run()).toEqual(round(4n).sumOf([0, 1, 2, 3, 4, 5]));
-    // Other sums are other inputs.
+    // A new session makes no new inputs.
+    const session = new Uint8Array(16).fill(0xbb);
+    expect(() => round(1n, { session }).run({ masked: [2] })).toThrow('would show who is not in both');
+    // Other sums do.
     expect(() => round(5n, { purpose: 'counts' }).run({ masked: [2] })).not.toThrow();
   });
 

@@ -89,7 +89,11 @@ describe('the plan of a ring', () => {
 
 describe('fixed point', () => {
   it('is the nearest whole number of units, as whole numbers of any size say', () => {
-    const value = fc.double({ min: -1e9, max: 1e9, noNaN: true });
+    const value = fc.oneof(
+      fc.double({ min: -1e9, max: 1e9, noNaN: true }),
+      // Whole numbers of units near and above 2^52, where sums of float64 round.
+      fc.integer({ min: -3, max: 3 }).map((n) => (2 ** 52 + n) / 2 ** 24),
+    );
     fc.assert(
       fc.property(fc.array(value, { minLength: 1, maxLength: 20 }), (values) => {
         const words = wordsOf(values);
@@ -117,6 +121,15 @@ describe('fixed point', () => {
       BigUint64Array.of((1n << 61n) - 512n, (1n << 64n) - (1n << 61n) + 512n),
     );
     expect([...valuesOf(wordsOf([x, -x], ring), 1, ring)]).toEqual([x, -x]);
+  });
+
+  it('rounds halves away from zero, and nothing else up', () => {
+    const unit = 2 ** -24;
+    const below = 0.49999999999999994;
+    const odd = 2 ** 52 + 1;
+    const values = [0.5, -0.5, below, -below, 1.5, 2.5, -2.5, odd, -odd].map((x) => x * unit);
+    const expected = [1n, -1n, 0n, 0n, 2n, 3n, -3n, 2n ** 52n + 1n, -(2n ** 52n) - 1n];
+    expect([...wordsOf(values)].map((word) => BigInt.asIntN(64, word))).toEqual(expected);
   });
 
   it.each([

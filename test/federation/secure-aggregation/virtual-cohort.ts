@@ -46,6 +46,7 @@ export function identitiesOf(count: number): Identity[] {
 export interface CohortOptions {
   count: number;
   length?: number;
+  session?: Uint8Array;
   round?: bigint;
   ring?: Ring;
   purpose?: string;
@@ -89,7 +90,7 @@ export class VirtualCohort {
     const members = identitiesOf(count);
     const needs = { ringBits: 64, fractionBits: 24, participants: count, learnersEach: 1000, bound: 100 };
     this.terms = {
-      session: new Uint8Array(16).fill(0xaa),
+      session: options.session ?? new Uint8Array(16).fill(0xaa),
       round,
       purpose,
       members: members.map(({ name, identityKey }) => ({ name, identityKey })),
@@ -163,6 +164,18 @@ export class VirtualCohort {
     return chunks;
   }
 
+  /** Messages of members that were carried in a step. Shares are copies: a server wipes those it gets. */
+  sent(type: MemberMessage['type']): MemberMessage[] {
+    const messages = this.log.map(({ message }) => message as MemberMessage);
+    return structuredClone(messages.filter((message) => message.type === type));
+  }
+
+  /** Another server for the same round. */
+  freshServer(): SumServer {
+    const uploadsMax = this.participants.length;
+    return new SumServer({ terms: this.terms, factorsHash: FACTORS_HASH, uploadsMax });
+  }
+
   takeSum(): number[] {
     const sum: number[] = [];
     while (sum.length < this.terms.length) {
@@ -174,7 +187,10 @@ export class VirtualCohort {
   }
 
   #send(message: MemberMessage): void {
-    this.log.push({ member: message.member, message });
+    this.log.push({
+      member: message.member,
+      message: message.type === 'unmask-shares' ? structuredClone(message) : message,
+    });
     this.server.receive(message);
   }
 
