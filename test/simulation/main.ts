@@ -1,6 +1,7 @@
 // `npm run simulate`: runs many seeds, or one of them again with its trace.
 
 import { parseArgs } from 'node:util';
+import { simulateRounds } from '../federation/rounds/simulate-rounds.js';
 import { huntAll } from './mutants.js';
 import { type Outcome, simulateRun } from './simulate-run.js';
 
@@ -11,6 +12,7 @@ const USAGE = `usage: npm run simulate -- [--seeds N] [--from S] [--seed S] [--f
   --seed S    one run again, with the trace of its last events
   --first     stop at the first seed that fails
   --mutations plant known bugs, one after another, and say which seed finds each
+  --rounds    federations and their rounds, not clusters and their blocks
   --json      one JSON document
 `;
 
@@ -24,10 +26,15 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     first: { type: 'boolean', default: false },
     mutations: { type: 'boolean', default: false },
+    rounds: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+
+const simulateOne: (seed: number, isTraced?: boolean) => Outcome = values.rounds
+  ? simulateRounds
+  : simulateRun;
 
 function wholeNumber(text: string, flag: string): number {
   const value = Number(text);
@@ -60,7 +67,7 @@ function simulate(from: number, count: number): Summary {
     faults: {},
   };
   for (let seed = from; seed < from + count; seed++) {
-    const outcome = simulateRun(seed);
+    const outcome = simulateOne(seed);
     summary.events += outcome.events;
     summary.families[outcome.family] = (summary.families[outcome.family] ?? 0) + 1;
     addTo(summary.counts, outcome.counts);
@@ -84,7 +91,7 @@ function addTo(sums: Record<string, number>, counts: Readonly<Record<string, num
 }
 
 function replayOf(seed: number): string {
-  return `npm run simulate -- --seed ${seed}`;
+  return `npm run simulate -- ${values.rounds ? '--rounds ' : ''}--seed ${seed}`;
 }
 
 function showFailure({ seed, complaint, trace }: Outcome): void {
@@ -93,13 +100,13 @@ function showFailure({ seed, complaint, trace }: Outcome): void {
 }
 
 function replay(seed: number): number {
-  const outcome = simulateRun(seed, true);
+  const outcome = simulateOne(seed, true);
   if (values.json) process.stdout.write(`${JSON.stringify(outcome)}\n`);
   else {
     const { family, workers, events, endMs, counts, faults, complaint } = outcome;
     process.stdout.write(`${outcome.trace.join('\n')}\n\n`);
     process.stdout.write(
-      `seed ${seed}: ${family}, ${workers} workers, ${events} events, ${(endMs / 1000).toFixed(1)} s\n`,
+      `seed ${seed}: ${family}, ${workers} ${values.rounds ? 'participants' : 'workers'}, ${events} events, ${(endMs / 1000).toFixed(1)} s\n`,
     );
     process.stdout.write(`${JSON.stringify(counts)}\n${JSON.stringify(faults)}\n`);
     process.stdout.write(complaint === undefined ? 'every promise was kept\n' : `BROKEN: ${complaint}\n`);
@@ -112,7 +119,7 @@ function main(): number {
     process.stdout.write(USAGE);
     return 0;
   }
-  if (values.mutations) return huntAll(wholeNumber(values.seeds, '--seeds')) ? 0 : 1;
+  if (values.mutations) return huntAll(wholeNumber(values.seeds, '--seeds'), values.rounds) ? 0 : 1;
   if (values.seed !== undefined) return replay(wholeNumber(values.seed, '--seed'));
   const summary = simulate(wholeNumber(values.from, '--from'), wholeNumber(values.seeds, '--seeds'));
   if (values.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
