@@ -21,6 +21,8 @@ export class Round {
   /** Steps that are closed, 0 to all. */
   #closed = 0;
   #asked: readonly string[];
+  /** All of `#asked` before this one have answered or declined. */
+  #settled = 0;
   /** The step in progress ends then at the latest. */
   deadlineMs = 0;
 
@@ -63,7 +65,7 @@ export class Round {
   /** What would become of an answer in this round. */
   judge(participantId: string, step: RoundStep): AnswerDisposition {
     const at = this.#steps.indexOf(step);
-    if (at < 0 || at > this.#closed || !this.#members.has(participantId)) return 'foreign';
+    if (at < 0 || at > this.#closed) return 'foreign';
     if (this.#answered[at]!.has(participantId)) return 'duplicate';
     if (at < this.#closed) return 'late';
     if (!this.#isAsked(participantId)) return 'foreign';
@@ -81,6 +83,7 @@ export class Round {
   close(): void {
     this.#asked = [...this.#answered[this.#closed]!].sort();
     this.#closed++;
+    this.#settled = 0;
   }
 
   /** @param isPresent whether a participant is there to be waited for. */
@@ -90,8 +93,7 @@ export class Round {
     const answers = this.#answered[this.#closed]!.size;
     const least = this.#least(step);
     const isEnough = isSupporting(step) && answers >= least;
-    const isWaiting =
-      nowMs < this.deadlineMs && this.#asked.some((id) => this.isAwaited(id) && isPresent(id));
+    const isWaiting = nowMs < this.deadlineMs && this.#isAnyAwaited(isPresent);
     if (!isEnough && isWaiting) return { type: 'open' };
     if (answers < least) {
       return {
@@ -100,6 +102,15 @@ export class Round {
       };
     }
     return { type: 'close' };
+  }
+
+  #isAnyAwaited(isPresent: (participantId: string) => boolean): boolean {
+    const asked = this.#asked;
+    while (this.#settled < asked.length && !this.isAwaited(asked[this.#settled]!)) this.#settled++;
+    for (let at = this.#settled; at < asked.length; at++) {
+      if (this.isAwaited(asked[at]!) && isPresent(asked[at]!)) return true;
+    }
+    return false;
   }
 
   /** How many answers a step needs. */

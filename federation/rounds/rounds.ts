@@ -51,6 +51,7 @@ export class Rounds {
     if (this.#state === 'open') this.#openStep();
     else if (this.#state === 'committing') this.#announceComplete();
     else if (this.#state === 'cutting') this.#effects.push({ type: 'sweepCut', key: this.#round!.key });
+    else if (this.#state === 'ended') this.#announceEnd();
     this.#progress();
   }
 
@@ -264,7 +265,10 @@ export class Rounds {
     assert(isExpected && this.#round?.key.round === round, `round ${round} is the one to be committed`);
     this.#record({ type: 'committed', round });
     this.#advance();
-    if (this.#state !== 'ended') return;
+    if (this.#state === 'ended') this.#announceEnd();
+  }
+
+  #announceEnd(): void {
     this.#effects.push({ type: 'ended', outcome: 'completed', cuts: this.#cuts });
   }
 

@@ -2,6 +2,7 @@
 
 import { censusSums } from '../../../federation/ials/census.js';
 import type { RoundEffect, RoundEntry, RoundKey } from '../../../federation/rounds/events.js';
+import type { RoundStep } from '../../../federation/rounds/round-plan.js';
 import type { Rounds } from '../../../federation/rounds/rounds.js';
 import { applyRound, cutSweep, type ItemSide, initialSide, operandOf } from './item-side.js';
 import type { Answer } from './simulated-host.js';
@@ -25,6 +26,8 @@ interface Open {
   openedMs: number;
   /** Forgiven since: the coordinator was frozen or gone. */
   forgivenMs: number;
+  /** Of these, pauses that the coordinator must have noticed. */
+  pausedMs: number;
   readonly accepted: Map<string, Set<string>>;
   readonly declined: Set<string>;
 }
@@ -33,6 +36,7 @@ export class RoundOracle {
   readonly #plan: SimulatedPlan;
   readonly #nowMs: () => number;
   readonly #rate: number;
+  readonly #slackMs: number;
   violation: string | undefined;
   #open: Open | undefined;
   #lastRound = 0;
@@ -41,6 +45,8 @@ export class RoundOracle {
   /** Rounds that counted, in order: what the factors are to be. */
   readonly #history: HistoryEntry[] = [];
   #pending: { round: number; entry: HistoryEntry } | undefined;
+  /** The last round that is written; a coordinator that died meanwhile completes it once more. */
+  #applied = 0;
   #sweepCohort: readonly string[] = [];
   #next = { sweep: -1, exchange: 0 };
   /** When each was heard; pauses of the coordinator do not count as silence. */
@@ -52,12 +58,16 @@ export class RoundOracle {
   #selection = 0;
   /** When the opening of a round was decided, last. */
   readonly #decidedMs = new Map<number, number>();
+  /** Answers as the coordinator knows them, written down or not, by round and step. */
+  readonly #inMemory = new Map<string, Set<string>>();
   readonly #selectedAt = new Map<string, number>();
 
-  constructor(plan: SimulatedPlan, nowMs: () => number, rate: number) {
+  /** @param o how fast the coordinator's clock goes, and how far it is read as going back, ms. */
+  constructor(plan: SimulatedPlan, nowMs: () => number, { rate, backMs }: { rate: number; backMs: number }) {
     this.#plan = plan;
     this.#nowMs = nowMs;
     this.#rate = rate;
+    this.#slackMs = SLACK_MS + backMs;
   }
 
   get rounds(): number {
@@ -88,21 +98,37 @@ export class RoundOracle {
     }
   }
 
-  crashed(): void {
-    // Whoever was there counts as there from the restart on; steps have their whole time again.
-    this.#heardMs.clear();
+  /** A new life of the coordinator: whoever was there counts as there, and a step has its whole time again. */
+  started(): void {
+    for (const id of this.#heardMs.keys()) this.#heardMs.set(id, this.#nowMs());
     this.#reallyHeardMs.clear();
-    this.#open?.declined.clear();
+    if (this.#open === undefined) return;
+    this.#open.declined.clear();
+    this.#open.openedMs = this.#nowMs();
+    this.#open.forgivenMs = 0;
+    this.#open.pausedMs = 0;
   }
 
   frozen(forMs: number): void {
-    if (this.#open !== undefined) this.#open.forgivenMs += forMs;
+    if (this.#open !== undefined) {
+      this.#open.forgivenMs += forMs;
+      // A pause that is as long as this is noticed for certain.
+      if (forMs > 0.7 * this.#plan.rounds.timing.presenceMs) this.#open.pausedMs += forMs;
+    }
     for (const [id, ms] of this.#heardMs) this.#heardMs.set(id, ms + forMs);
   }
 
   /** An effect as the machine decides it, before it is carried out; a crash may undo it. */
   decided(effect: RoundEffect): void {
-    if (effect.type !== 'record' || effect.entry.type !== 'opened') return;
+    if (effect.type !== 'record') return;
+    if (effect.entry.type === 'answered') {
+      const { round, step, participantId } = effect.entry;
+      const answers = this.#inMemory.get(`${round} ${step}`) ?? new Set<string>();
+      this.#inMemory.set(`${round} ${step}`, answers.add(participantId));
+    }
+    if (effect.entry.type === 'closed') this.#expectPatience(effect.entry.round, effect.entry.step);
+    if (effect.entry.type === 'aborted') this.#expectPatience(effect.entry.round);
+    if (effect.entry.type !== 'opened') return;
     const { key, cohort } = effect.entry;
     const { cohortMin, cohortMax } = this.#plan.rounds;
     this.#expect(cohort.length >= cohortMin, () => `round ${key.round} asks ${cohort.length} participants`);
@@ -124,6 +150,25 @@ export class RoundOracle {
     }
   }
 
+  /** A step that ends without one who is there ends with its time, and not before. */
+  #expectPatience(round: number, step?: RoundStep): void {
+    const open = this.#open;
+    if (open?.key.round !== round || (step ?? open.step) !== open.step) return;
+    if (open.step === 'confirm' || open.step === 'reveal') return;
+    const { timing } = this.#plan.rounds;
+    const nowMs = this.#nowMs();
+    const least = (open.step === 'upload' ? timing.uploadMs : timing.answerMs) / this.#rate - this.#slackMs;
+    if (nowMs - open.openedMs - open.pausedMs >= least) return;
+    const isAnswered = this.#inMemory.get(`${round} ${open.step}`);
+    const left = open.ask.find(
+      (id) =>
+        !isAnswered?.has(id) &&
+        !open.declined.has(id) &&
+        nowMs - (this.#heardMs.get(id) ?? -1e9) < timing.presenceMs / 2,
+    );
+    this.#expect(left === undefined, () => `step ${open.step} of round ${round} did not wait for ${left}`);
+  }
+
   stepOpened({ key, step, ask, deadlineMs: _ }: EffectOf<'stepOpened'>): void {
     if (this.#open?.key.round !== key.round) {
       // The entry is on disk: from now on the number is used, whatever happens.
@@ -135,6 +180,7 @@ export class RoundOracle {
         ask,
         openedMs: 0,
         forgivenMs: 0,
+        pausedMs: 0,
         accepted: new Map(),
         declined: new Set(),
       };
@@ -153,6 +199,7 @@ export class RoundOracle {
     open.ask = ask;
     open.openedMs = this.#nowMs();
     open.forgivenMs = 0;
+    open.pausedMs = 0;
   }
 
   /** An entry is on disk. */
@@ -214,12 +261,12 @@ export class RoundOracle {
         () => `round ${key.round} is over another cohort than its sweep`,
       );
     }
-    this.#pending = { round: key.round, entry: { key, contributors } };
+    if (key.round > this.#applied) this.#pending = { round: key.round, entry: { key, contributors } };
   }
 
   cut(key: RoundKey): void {
     this.#expect(key.exchange > 0, () => `sweep ${key.sweep} is cut before anything was summed`);
-    this.#pending = { round: key.round, entry: 'cut' };
+    if (key.round > this.#applied) this.#pending = { round: key.round, entry: 'cut' };
   }
 
   aborted(key: RoundKey): void {
@@ -231,6 +278,7 @@ export class RoundOracle {
     const pending = this.#pending;
     this.#expect(pending?.round === round, () => `round ${round} is written and not complete`);
     if (pending === undefined) return;
+    this.#applied = round;
     this.#pending = undefined;
     this.#open = undefined;
     this.#history.push(pending.entry);
@@ -246,16 +294,17 @@ export class RoundOracle {
   ticked(rounds: Rounds): void {
     const open = this.#open;
     if (open === undefined || rounds.round?.key.round !== open.key.round) return;
-    if (rounds.round.step !== open.step) return;
+    // All is in, or the round has failed: what comes of it waits for the disk.
+    if (rounds.round.step !== open.step || !open.ask.some((id) => rounds.wanted(id) !== undefined)) return;
     const { timing } = this.#plan.rounds;
     const nowMs = this.#nowMs();
     const most = (open.step === 'upload' ? timing.uploadMs : timing.answerMs) / this.#rate;
     const sinceMs = nowMs - open.openedMs - open.forgivenMs;
     this.#expect(
-      sinceMs <= most + SLACK_MS,
+      sinceMs <= most + this.#slackMs,
       () => `step ${open.step} of round ${open.key.round} takes ${sinceMs.toFixed(0)} ms`,
     );
-    const presentMs = timing.presenceMs / this.#rate + SLACK_MS;
+    const presentMs = timing.presenceMs / this.#rate + this.#slackMs;
     if (sinceMs < presentMs) return;
     const isHeldUp = open.ask.some((id) => {
       if (open.declined.has(id) || open.accepted.get(open.step)?.has(id)) return false;

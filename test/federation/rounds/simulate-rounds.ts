@@ -27,7 +27,8 @@ export function simulateRounds(seed: number, isTraced = false): RoundsOutcome {
   const trace = new Trace();
   const plan = drawPlan(seed);
   const rate = 0.9 + 0.2 * random.next();
-  const oracle = new RoundOracle(plan, () => queue.nowMs, rate);
+  const backMs = random.int(3) === 0 ? 3000 : 0;
+  const oracle = new RoundOracle(plan, () => queue.nowMs, { rate, backMs });
   const calmMs = 2000 + random.next() * 25_000;
   const harsh = random.next();
   const network = new SimulatedNetwork(queue, random, {
@@ -43,7 +44,8 @@ export function simulateRounds(seed: number, isTraced = false): RoundsOutcome {
     { queue, random, trace, oracle, plan, isCalm },
     {
       diskMs: random.next() * 20,
-      clock: { offsetMs: random.next() * 1e6, rate, backMs: random.int(3) === 0 ? 800 : 0 },
+      deaths: 0.02 * harsh,
+      clock: { offsetMs: random.next() * 1e6, rate, backMs },
     },
   );
   const institutions: SimulatedInstitution[] = [];

@@ -63,6 +63,8 @@ export interface HostWorld {
 export interface HostOptions {
   /** Longest time of a write, ms; one in twenty is ten times slower. */
   readonly diskMs: number;
+  /** Share of the writes in which the process dies, half of them with the write done. */
+  readonly deaths: number;
   /** Where its clock starts, how fast it goes, and how far it is read as going back at most, ms. */
   readonly clock: { readonly offsetMs: number; readonly rate: number; readonly backMs: number };
 }
@@ -148,14 +150,15 @@ export class SimulatedHost {
     this.#life = undefined;
     this.#links.clear();
     this.counts.restarts++;
-    this.#world.oracle.crashed();
     this.#world.queue.after(downMs, () => this.#start());
   }
 
   freeze(forMs: number): void {
     this.#say('freezes for', Math.round(forMs));
-    this.#frozenUntilMs = this.#world.queue.nowMs + forMs;
-    this.#world.oracle.frozen(forMs);
+    const { nowMs } = this.#world.queue;
+    const beforeMs = Math.max(nowMs, this.#frozenUntilMs);
+    this.#frozenUntilMs = Math.max(beforeMs, nowMs + forMs);
+    if (this.#life !== undefined) this.#world.oracle.frozen(this.#frozenUntilMs - beforeMs);
   }
 
   #start(): void {
@@ -171,6 +174,7 @@ export class SimulatedHost {
     const rounds = new Rounds(this.#world.plan.rounds, this.#disk.entries, nowMs);
     this.#life = { rounds, effects: [], contents: new Map(), isBusy: false, nextId: 1 };
     this.#say('starts');
+    this.#world.oracle.started();
     this.#pump(this.#life);
   }
 
@@ -303,12 +307,21 @@ export class SimulatedHost {
     const { random, queue, isCalm } = this.#world;
     life.isBusy = true;
     const slow = !isCalm() && random.int(20) === 0 ? 10 : 1;
-    queue.after(random.next() * this.#o.diskMs * slow, () => {
-      if (life !== this.#life) return;
-      life.isBusy = false;
-      put();
-      this.#next(life);
-    });
+    queue.after(random.next() * this.#o.diskMs * slow, () => this.#written(life, put));
+  }
+
+  #written(life: Life, put: () => void): void {
+    const { random, queue, isCalm } = this.#world;
+    if (life !== this.#life) return;
+    if (queue.nowMs < this.#frozenUntilMs) {
+      queue.at(this.#frozenUntilMs, () => this.#written(life, put));
+      return;
+    }
+    life.isBusy = false;
+    const fate = isCalm() ? 1 : random.next() / this.#o.deaths;
+    if (fate >= 0.5) put();
+    if (fate < 1) this.crash(3000 * random.next());
+    else this.#next(life);
   }
 
   #askOf(key: RoundKey, step: RoundStep): Ask {

@@ -14,6 +14,8 @@ const REGRESSIONS: readonly number[] = [
   6,
   // A coordinator that woke up ended a step with answers unread; a tick came first or it did not.
   72, 173, 231,
+  // A coordinator that died with its last round written down never said that the run had ended.
+  873, 1066,
 ];
 
 function complaintOf({ seed, complaint, trace }: RoundsOutcome): string[] {
