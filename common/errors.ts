@@ -51,6 +51,9 @@ export const ERROR_CODES = {
   STOA_DEVICE_LOST: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_CHECKSUM: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
   STOA_TORN: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
+  STOA_BUDGET: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
+  STOA_LEDGER_DAMAGED: { exitCode: 1, grpcStatus: GRPC.DATA_LOSS },
+  STOA_LEDGER_CHANGED: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_DISK_FULL: { exitCode: 1, grpcStatus: GRPC.RESOURCE_EXHAUSTED },
   STOA_DISK_FAILED: { exitCode: 1, grpcStatus: GRPC.UNAVAILABLE },
   STOA_LOCKED: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
@@ -116,6 +119,8 @@ export class NotFoundError extends StoaError {}
 export class StateError extends StoaError {}
 /** Someone else holds it now: a lease, a session, a clock. */
 export class FencedError extends StoaError {}
+/** It would spend or reveal more than was allowed. */
+export class PrivacyError extends StoaError {}
 /** The device cannot do this; the message says what it lacks. */
 export class DeviceError extends StoaError {}
 /** Bytes are not what was written; `fields.file` names the file. */

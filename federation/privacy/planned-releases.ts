@@ -1,0 +1,84 @@
+// Every sum over learners that leaves during a run, named before the run begins. What is not on this list is not sent;
+// what is on it is paid for.
+
+import type { SolverName } from '../../models/device.js';
+import { packedGramLength } from '../../models/gram.js';
+import type { ReleaseKind } from './learner-bounds.js';
+import type { NoisedRelease } from './privacy-loss.js';
+
+export interface RunShape {
+  readonly solver: SolverName;
+  readonly sweeps: number;
+  readonly items: number;
+  /** K. */
+  readonly factors: number;
+  /** q of `cg`. */
+  readonly cgSteps: number;
+  /** Dimensions of a block of `ials++`. */
+  readonly block: number;
+  /** True when items' counts are needed: ν ≠ 0, or weights that adapt to them. */
+  readonly needsCounts: boolean;
+  /** Sums of held-out metrics in each sweep, 0 for none: they come from learners' data too. */
+  readonly metrics: number;
+}
+
+/** Standard deviation over sensitivity, for each kind of sum. */
+export type NoiseMultipliers = Readonly<Record<ReleaseKind, number>>;
+
+export interface PlannedRelease extends NoisedRelease {
+  /** Unique within the run: `sweep 3, cgProduct 2`. */
+  readonly name: string;
+  readonly kind: ReleaseKind;
+  /** 0 before the first sweep; sweeps count from 1. */
+  readonly sweep: number;
+  /** Of the sweep's exchanges between server and participants the one it goes with, from 0. */
+  readonly exchange: number;
+  /** Entries of the sum. */
+  readonly coordinates: number;
+  /** Messages that carry it: blocks of `ials++` come one after the other and share one release (learner-bounds.ts). */
+  readonly pieces: number;
+}
+
+/** The releases of a run, in the order in which they leave. */
+export function plannedReleases(shape: RunShape, noise: NoiseMultipliers): PlannedRelease[] {
+  const releases: PlannedRelease[] = [];
+  const add = (
+    kind: ReleaseKind,
+    sweep: number,
+    o: { exchange?: number; coordinates: number; pieces?: number },
+  ) => {
+    const { exchange = 0, coordinates, pieces = 1 } = o;
+    const again = releases.filter((one) => one.kind === kind && one.sweep === sweep).length;
+    const name = `${sweep === 0 ? 'setup' : `sweep ${sweep}`}, ${kind}${again === 0 ? '' : ` ${again + 1}`}`;
+    releases.push({ name, kind, sweep, exchange, coordinates, pieces, noiseMultiplier: noise[kind] });
+  };
+  const { items, factors } = shape;
+  if (shape.needsCounts) {
+    add('itemCounts', 0, { coordinates: items });
+    add('learnerCount', 0, { coordinates: 1 });
+  }
+  for (let sweep = 1; sweep <= shape.sweeps; sweep++) {
+    add('gram', sweep, { coordinates: packedGramLength(factors) });
+    if (shape.solver === 'cg') {
+      add('residual', sweep, { coordinates: items * factors });
+      for (let exchange = 1; exchange <= shape.cgSteps; exchange++) {
+        add('cgProduct', sweep, { exchange, coordinates: items * factors });
+      }
+    } else if (shape.solver === 'cholesky' || shape.block >= factors) {
+      add('statistics', sweep, { coordinates: items * packedGramLength(factors) });
+      add('targets', sweep, { coordinates: items * factors });
+    } else {
+      const pieces = Math.ceil(factors / shape.block);
+      add('statistics', sweep, { coordinates: items * blockEntries(factors, shape.block), pieces });
+      add('residual', sweep, { coordinates: items * factors, pieces });
+    }
+    for (let metric = 0; metric < shape.metrics; metric++) add('metric', sweep, { coordinates: 1 });
+  }
+  return releases;
+}
+
+/** Entries of the triangles of all blocks, the last of which may be smaller. */
+function blockEntries(factors: number, block: number): number {
+  const last = factors % block;
+  return Math.floor(factors / block) * packedGramLength(block) + packedGramLength(last);
+}
