@@ -33,46 +33,38 @@ export interface PlannedRelease extends NoisedRelease {
   readonly sweep: number;
   /** Of the sweep's exchanges between server and participants the one it goes with, from 0. */
   readonly exchange: number;
-  /** Entries of the sum. */
+  /** Entries of the sum. Blocks of `ials++` come one after the other and are one release (learner-bounds.ts). */
   readonly coordinates: number;
-  /** Messages that carry it: blocks of `ials++` come one after the other and share one release (learner-bounds.ts). */
-  readonly pieces: number;
 }
 
 /** The releases of a run, in the order in which they leave. */
 export function plannedReleases(shape: RunShape, noise: NoiseMultipliers): PlannedRelease[] {
   const releases: PlannedRelease[] = [];
-  const add = (
-    kind: ReleaseKind,
-    sweep: number,
-    o: { exchange?: number; coordinates: number; pieces?: number },
-  ) => {
-    const { exchange = 0, coordinates, pieces = 1 } = o;
+  const add = (kind: ReleaseKind, sweep: number, coordinates: number, exchange = 0) => {
     const again = releases.filter((one) => one.kind === kind && one.sweep === sweep).length;
     const name = `${sweep === 0 ? 'setup' : `sweep ${sweep}`}, ${kind}${again === 0 ? '' : ` ${again + 1}`}`;
-    releases.push({ name, kind, sweep, exchange, coordinates, pieces, noiseMultiplier: noise[kind] });
+    releases.push({ name, kind, sweep, exchange, coordinates, noiseMultiplier: noise[kind] });
   };
   const { items, factors } = shape;
   if (shape.needsCounts) {
-    add('itemCounts', 0, { coordinates: items });
-    add('learnerCount', 0, { coordinates: 1 });
+    add('itemCounts', 0, items);
+    add('learnerCount', 0, 1);
   }
   for (let sweep = 1; sweep <= shape.sweeps; sweep++) {
-    add('gram', sweep, { coordinates: packedGramLength(factors) });
+    add('gram', sweep, packedGramLength(factors));
     if (shape.solver === 'cg') {
-      add('residual', sweep, { coordinates: items * factors });
+      add('residual', sweep, items * factors);
       for (let exchange = 1; exchange <= shape.cgSteps; exchange++) {
-        add('cgProduct', sweep, { exchange, coordinates: items * factors });
+        add('cgProduct', sweep, items * factors, exchange);
       }
     } else if (shape.solver === 'cholesky' || shape.block >= factors) {
-      add('statistics', sweep, { coordinates: items * packedGramLength(factors) });
-      add('targets', sweep, { coordinates: items * factors });
+      add('statistics', sweep, items * packedGramLength(factors));
+      add('targets', sweep, items * factors);
     } else {
-      const pieces = Math.ceil(factors / shape.block);
-      add('statistics', sweep, { coordinates: items * blockEntries(factors, shape.block), pieces });
-      add('residual', sweep, { coordinates: items * factors, pieces });
+      add('statistics', sweep, items * blockEntries(factors, shape.block));
+      add('residual', sweep, items * factors);
     }
-    for (let metric = 0; metric < shape.metrics; metric++) add('metric', sweep, { coordinates: 1 });
+    for (let metric = 0; metric < shape.metrics; metric++) add('metric', sweep, 1);
   }
   return releases;
 }

@@ -8,8 +8,8 @@ const run = `run of ${process.pid}`;
 writeSync(1, 'ready\n');
 for (let round = 1; ; round++) {
   const releases = [
-    { name: `round ${round}, gram`, noiseMultiplier: 500, pieces: 1 },
-    { name: `round ${round}, statistics`, noiseMultiplier: 400, pieces: 1 },
+    { name: `round ${round}, gram`, noiseMultiplier: 500 },
+    { name: `round ${round}, statistics`, noiseMultiplier: 400 },
   ];
   const permit = await ledger.spend({ group: 'learners', run, round: `round ${round}`, releases });
   for (const { name } of releases) permit.take(name);

@@ -24,6 +24,7 @@ import {
   type LedgerHead,
   type LedgerRecord,
   readLines,
+  type SpendRecord,
 } from './ledger-records.js';
 import { LedgerState, type Spent } from './ledger-state.js';
 
@@ -42,7 +43,7 @@ export interface SpendRequest {
   readonly group: string;
   readonly run: string;
   readonly round: string;
-  readonly releases: readonly Pick<PlannedRelease, 'name' | 'noiseMultiplier' | 'pieces'>[];
+  readonly releases: readonly Pick<PlannedRelease, 'name' | 'noiseMultiplier'>[];
 }
 
 /** The only writer of its folder: see `STOA_LEDGER_CHANGED`. Calls may overlap; they are done one after the other. */
@@ -143,16 +144,13 @@ export class EpsilonLedger {
       const { group, run, round } = request;
       const releases = request.releases.map(({ name, noiseMultiplier }) => ({ name, noiseMultiplier }));
       const time = this.#now().toISOString();
-      const record = { kind: 'spend', group, run, round, releases, time } as const;
+      const record: SpendRecord = { kind: 'spend', group, run, round, releases, time };
       if (new Set(releases.map(({ name }) => name)).size < releases.length) {
         throw new StateError('STOA_RUN_STATE', `two releases of ${round} have one name`);
       }
-      this.#state.requireAffordable({ ...record, releases });
-      await this.#append({ ...record, releases });
-      return new SpendPermit(
-        { ...record, releases },
-        new Map(request.releases.map(({ name, pieces }) => [name, pieces])),
-      );
+      this.#state.requireAffordable(record);
+      await this.#append(record);
+      return new SpendPermit(record);
     });
   }
 

@@ -38,7 +38,7 @@ function create(
 }
 
 function request(round: number, o: Partial<SpendRequest> = {}, noiseMultiplier = 40): SpendRequest {
-  const releases = ['gram', 'statistics', 'targets'].map((name) => ({ name, noiseMultiplier, pieces: 1 }));
+  const releases = ['gram', 'statistics', 'targets'].map((name) => ({ name, noiseMultiplier }));
   return { group: 'learners', run: 'run', round: `sweep ${round}`, releases, ...o };
 }
 
@@ -134,23 +134,17 @@ describe('a ledger', () => {
     await again.close();
   });
 
-  it('gives a permit for each release, and each of its pieces, once', async () => {
+  it('gives a permit for each release once', async () => {
     const ledger = await create();
     const releases = [
-      { name: 'statistics', noiseMultiplier: 50, pieces: 2 },
-      { name: 'gram', noiseMultiplier: 60, pieces: 1 },
+      { name: 'statistics', noiseMultiplier: 50 },
+      { name: 'gram', noiseMultiplier: 60 },
     ];
     const permit = await ledger.spend(request(1, { releases }));
     expect(permit.take('gram')).toBe(60);
-    expect([permit.take('statistics', 1), permit.take('statistics', 0)]).toEqual([50, 50]);
-    for (const [name, piece] of [
-      ['gram', 0],
-      ['statistics', 1],
-      ['statistics', 2],
-      ['targets', 0],
-    ] as const) {
-      expect(() => permit.take(name, piece)).toThrow(/nothing was sent/);
-    }
+    expect(permit.left).toEqual(['statistics']);
+    expect(permit.take('statistics')).toBe(50);
+    for (const name of ['gram', 'targets']) expect(() => permit.take(name)).toThrow(/nothing was sent/);
     await expect(ledger.spend(request(2, { releases: [...releases, releases[0]!] }))).rejects.toThrow(
       /one name/,
     );
