@@ -8,26 +8,33 @@ const BATCH = 4096;
 export interface Recall {
   recall: number;
   halfWidth: number;
+  learners: number;
+}
+
+export interface RecallBySegment {
+  all: Recall;
+  /** Learners whose hidden item is a rare one. */
+  rare: Recall;
 }
 
 /**
  * Full ranking of all items but those of the training data, for every `every`-th learner with a hidden item.
  *
- * @param model `users` f32 [users, K], `items` f32 [items, K].
+ * @param model  `users` f32 [users, K], `items` f32 [items, K].
+ * @param isRare [items].
  */
 export async function recallAt(
   cutoff: number,
   model: { users: Float32Array; items: Float32Array; factors: number },
   split: { train: Csr; test: Csr },
-  device: ComputeDevice,
-  every: number,
-): Promise<Recall> {
+  o: { device: ComputeDevice; every: number; isRare: Uint8Array },
+): Promise<RecallBySegment> {
+  const { device, every, isRare } = o;
   const { factors } = model;
   const table = await device.createTable(split.train.cols, factors);
   await device.write(table, 0, model.items);
-  let learners = 0;
-  let sum = 0;
-  let square = 0;
+  const recalls: number[] = [];
+  const rare: number[] = [];
   for (let start = 0; start < split.train.rows; start += BATCH) {
     const end = Math.min(split.train.rows, start + BATCH);
     const chosen = rowsOf(split.test, start, end, every);
@@ -41,14 +48,19 @@ export async function recallAt(
       const relevant = split.test.idx.subarray(split.test.ptr[user]!, split.test.ptr[user + 1]!);
       const hits = ids.subarray(q * cutoff, (q + 1) * cutoff).filter((id) => relevant.includes(id)).length;
       const recall = hits / Math.min(cutoff, relevant.length);
-      learners++;
-      sum += recall;
-      square += recall * recall;
+      recalls.push(recall);
+      if (relevant.some((item) => isRare[item] === 1)) rare.push(recall);
     });
   }
   table.dispose();
-  const recall = sum / learners;
-  return { recall, halfWidth: 1.96 * Math.sqrt((square / learners - recall * recall) / learners) };
+  return { all: meanOf(recalls), rare: meanOf(rare) };
+}
+
+function meanOf(recalls: readonly number[]): Recall {
+  const learners = recalls.length;
+  const recall = recalls.reduce((sum, one) => sum + one, 0) / learners;
+  const variance = recalls.reduce((sum, one) => sum + (one - recall) ** 2, 0) / learners;
+  return { recall, halfWidth: 1.96 * Math.sqrt(variance / learners), learners };
 }
 
 function rowsOf(test: Csr, start: number, end: number, every: number): number[] {

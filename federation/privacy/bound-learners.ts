@@ -1,7 +1,7 @@
 // Makes learners keep their bounds before anything is summed. Nothing here depends on another learner's data, but for
 // item counts that were noised and released.
 
-import { NumericError, ShapeError } from '../../common/errors.js';
+import { NumericError, PrivacyError, ShapeError } from '../../common/errors.js';
 import type { Csr } from '../../models/csr.js';
 import { type LearnerBounds, requireBounds } from './learner-bounds.js';
 
@@ -27,7 +27,8 @@ const EXPONENT = 0.25;
 /**
  * Weights that keep √(Σ_i w²) <= W√k for each learner, whatever the values of `rows` were.
  *
- * @param rows CSR of an institution's learners; its values are the weights w, absent ones 1.
+ * @param rows CSR of an institution's learners; its values are the weights w, absent ones 1. Of the objective `ials` c = w.
+ *             Of `hu2008` they differ: call again with the values c and `weightMax` = WR.
  * @returns a CSR of the same pattern (shared arrays) with f32 weights. f32 rounds down, never above the bound.
  * @throws {NumericError} `STOA_NUMERIC_NOT_FINITE`: a weight is negative or no finite number.
  */
@@ -91,6 +92,29 @@ export function clipRows(factors: Float32Array, k: number, rowNormMax: number): 
       });
     }
     scaleDown(factors, at, at + k, rowNormMax / Math.sqrt(square));
+  }
+}
+
+/**
+ * Refuses directions of conjugate gradients that are longer than was agreed: their products would say more about a learner
+ * than is paid for.
+ *
+ * @param directions what the server asks the products with, [items, K].
+ * @throws {PrivacyError} `STOA_BUDGET`: names the item.
+ */
+export function requireDirections(directions: Float64Array, k: number, directionNormMax: number): void {
+  // The server normalises in f64 and may send f32.
+  const squareMax = (directionNormMax * (1 + 2 ** -20)) ** 2;
+  for (let at = 0; at < directions.length; at += k) {
+    let square = 0;
+    for (let d = at; d < at + k; d++) square += directions[d]! * directions[d]!;
+    if (square <= squareMax) continue;
+    const row = at / k;
+    throw new PrivacyError(
+      'STOA_BUDGET',
+      `the direction of item ${row} has norm ${Math.sqrt(square)}, ${directionNormMax} was agreed; nothing was sent`,
+      { fields: { row } },
+    );
   }
 }
 

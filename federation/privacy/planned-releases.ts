@@ -16,6 +16,12 @@ export interface RunShape {
   readonly cgSteps: number;
   /** Dimensions of a block of `ials++`. */
   readonly block: number;
+  /**
+   * True where A_i is not summed but made from what leaves anyway, as n̂_i/|U| of the users' Gram: right where the learners
+   * of an item are like all learners, and without a release, which buys less noise for the rest. For `cholesky` with
+   * `needsCounts`. @default false
+   */
+  readonly statisticsFromGram?: boolean;
   /** True when items' counts are needed: ν ≠ 0, or weights that adapt to them. */
   readonly needsCounts: boolean;
   /** Sums of held-out metrics in each sweep, 0 for none: they come from learners' data too. */
@@ -58,7 +64,7 @@ export function plannedReleases(shape: RunShape, noise: NoiseMultipliers): Plann
         add('cgProduct', sweep, items * factors, exchange);
       }
     } else if (shape.solver === 'cholesky' || shape.block >= factors) {
-      add('statistics', sweep, items * packedGramLength(factors));
+      if (shape.statisticsFromGram !== true) add('statistics', sweep, items * packedGramLength(factors));
       add('targets', sweep, items * factors);
     } else {
       add('statistics', sweep, items * blockEntries(factors, shape.block));

@@ -7,6 +7,7 @@ import {
   boundWeights,
   clipRows,
   countShares,
+  requireDirections,
   type WeightRule,
 } from '../../../federation/privacy/bound-learners.js';
 import {
@@ -198,6 +199,14 @@ describe('a learner', () => {
   it('with a row that is not finite is refused', () => {
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
       expect(() => clipRows(Float32Array.of(1, 0, 0, bad), 2, 1)).toThrow(/row 1/);
+    }
+  });
+
+  it('answers no direction that is longer than was agreed, nor one that is not finite', () => {
+    const directions = Float64Array.of(0.6, 0.8, 0, -1);
+    expect(() => requireDirections(directions, 2, 1)).not.toThrow();
+    for (const bad of [0.81, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(() => requireDirections(Float64Array.of(0, 1, 0.6, bad), 2, 1)).toThrow(/item 1/);
     }
   });
 

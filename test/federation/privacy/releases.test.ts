@@ -60,6 +60,14 @@ describe('the list of releases', () => {
     expect(releases[0]!.name).toBe('sweep 1, gram');
   });
 
+  it('has no statistics where they are made from the Gram, and less noise for the rest then', () => {
+    const shape = { ...SHAPE, statisticsFromGram: true };
+    const releases = plannedReleases(shape, calibrateNoise(shape, GOAL));
+    expect(releases.map(({ kind }) => kind)).not.toContain('statistics');
+    expect(releases[0]!.noiseMultiplier).toBeLessThan(calibrateNoise(SHAPE, GOAL).itemCounts);
+    expect(privacyLoss(releases, GOAL).epsilon).toBeCloseTo(3, 5);
+  });
+
   it('says how large each sum is: that of full statistics, of blocks and of steps', () => {
     const size = (solver: SolverName, kind: string) => {
       const shape = { ...SHAPE, solver };

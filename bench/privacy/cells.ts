@@ -1,0 +1,69 @@
+// What the benchmark trains: the settings, and the ways of noising that it compares.
+
+import type { NoiseRatios } from '../../federation/privacy/calibrate.js';
+import type { NoisedRunSettings } from './noised-run.js';
+
+/** δ of a run: a tenth of one over the number of learners, and a little less. */
+export const DELTA = 1e-6;
+
+/** A course with fewer learners than this is a rare one: 5 of 6 courses, every fourth enrolment. */
+export const RARE_BELOW = 500;
+
+/** Found on a validation split, where one more course of each learner is hidden within the training data. */
+const SETTINGS: Omit<NoisedRunSettings, 'weights' | 'statistics'> = {
+  factors: 32,
+  sweeps: 2,
+  alpha0: 0.05,
+  lambda: 0.01,
+  itemAlpha0: 0.05,
+  itemLambda: 0.01,
+  bounds: { rowsMax: 1, rowNormMax: 0.4, weightMax: 1, targetMax: 1 },
+};
+
+/** Without bounds, as `stoa train` does: what privacy is measured against. */
+export const NON_PRIVATE: NoisedRunSettings = {
+  ...SETTINGS,
+  bounds: { rowsMax: 2 ** 20, rowNormMax: 1e6, weightMax: 1, targetMax: 1 },
+  weights: 'scale',
+  statistics: 'summed',
+};
+
+/** Noise on the sums that say little is cheap: more of it there leaves more of the budget to the others. */
+const RATIOS: NoiseRatios = { gram: 4, statistics: 2, targets: 1, itemCounts: 4, learnerCount: 30 };
+
+export interface Method {
+  name: string;
+  settings: NoisedRunSettings;
+  ratios: NoiseRatios;
+}
+
+export const METHODS: readonly Method[] = [
+  {
+    name: 'A summed, weights alike',
+    settings: { ...SETTINGS, weights: 'scale', statistics: 'summed' },
+    ratios: RATIOS,
+  },
+  {
+    name: 'A summed, weights adapt',
+    settings: { ...SETTINGS, weights: 'adaptive', statistics: 'summed' },
+    ratios: RATIOS,
+  },
+  {
+    name: 'A from Gram, weights adapt',
+    settings: { ...SETTINGS, weights: 'adaptive', statistics: 'from gram' },
+    ratios: RATIOS,
+  },
+];
+
+export interface Placement {
+  name: string;
+  participants: number;
+  honestMin: number;
+}
+
+/** Who adds the noise, of ten institutions. */
+export const PLACEMENTS: readonly Placement[] = [
+  { name: 'once, by one who is trusted', participants: 1, honestMin: 1 },
+  { name: 'shares for 7 of 10, all are there', participants: 10, honestMin: 7 },
+  { name: 'each of 10 for itself, no masks', participants: 10, honestMin: 1 },
+];
