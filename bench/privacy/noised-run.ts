@@ -14,6 +14,7 @@ import { OutgoingSum } from '../../federation/privacy/outgoing-sum.js';
 import type { PlannedRelease } from '../../federation/privacy/planned-releases.js';
 import type { RandomWords } from '../../federation/privacy/random-words.js';
 import { SpendPermit } from '../../federation/privacy/spend-permit.js';
+import { transposeCsr } from '../../models/baselines/transpose-csr.js';
 import { type Csr, csrSlice } from '../../models/csr.js';
 import type { ComputeDevice, IalsObjective } from '../../models/device.js';
 import { packedGramOf, unpackGram } from '../../models/gram.js';
@@ -83,10 +84,9 @@ export async function noisedRun(
   release('learnerCount', learners);
   const rule: WeightRule = settings.weights === 'adaptive' ? { kind: 'adaptive', counts } : { kind: 'scale' };
   const weighted = boundWeights(byUser, bounds, rule);
-  const y = new Float32Array(items * factors);
-  initFactors(y, { seed: 1, side: 'items', rowStart: 0, rowEnd: items, factors, stdDev: 1 });
+  const y = initialItems(items, factors);
   for (let sweep = 0; sweep < settings.sweeps; sweep++) {
-    const x = await solveUsers(byUser, y, device, settings);
+    const x = await solveSide(byUser, y, device, settings);
     clipRows(x, factors, bounds.rowNormMax);
     const gram = packedGramOf(x, byUser.rows, factors);
     releaseTriangles(gram, factors, (sum) => release('gram', sum));
@@ -94,14 +94,43 @@ export async function noisedRun(
     release('targets', targets);
     const grams = settings.statistics === 'summed' ? addWeightedGrams(weighted, x, factors) : undefined;
     if (grams !== undefined) releaseTriangles(grams, factors, (sum) => release('statistics', sum));
-    solveItems(y, { factors, grams, targets, gram, counts, learners: Math.max(1, learners[0]!), settings });
+    solveItems(y, {
+      factors,
+      grams,
+      targets,
+      gram,
+      counts,
+      learners: Math.max(1, learners[0]!),
+      isNoised: noise !== undefined,
+      settings,
+    });
   }
-  return { users: await solveUsers(byUser, y, device, settings), items: y };
+  return { users: await solveSide(byUser, y, device, settings), items: y };
 }
 
-/** Learners' own half-step: exact, from their own rows, at home. */
-export async function solveUsers(
+/** Training as it is without privacy: both sides exact. */
+export async function plainRun(
   byUser: Csr,
+  device: ComputeDevice,
+  settings: { factors: number; epochs: number; alpha0: number; lambda: number },
+): Promise<NoisedModel> {
+  const byItem = transposeCsr(byUser);
+  let y = initialItems(byUser.cols, settings.factors);
+  for (let epoch = 0; epoch < settings.epochs; epoch++) {
+    y = await solveSide(byItem, await solveSide(byUser, y, device, settings), device, settings);
+  }
+  return { users: await solveSide(byUser, y, device, settings), items: y };
+}
+
+function initialItems(items: number, factors: number): Float32Array {
+  const y = new Float32Array(items * factors);
+  initFactors(y, { seed: 1, side: 'items', rowStart: 0, rowEnd: items, factors, stdDev: 1 });
+  return y;
+}
+
+/** A half-step: rows exact, from their own entries. */
+async function solveSide(
+  rows: Csr,
   y: Float32Array,
   device: ComputeDevice,
   o: { factors: number; alpha0: number; lambda: number },
@@ -116,17 +145,17 @@ export async function solveUsers(
     nu: 1,
   };
   const solver = { name: 'cholesky', cgSteps: 1, block: factors } as const;
-  const fixed = await device.createTable(byUser.cols, factors);
+  const fixed = await device.createTable(rows.cols, factors);
   await device.write(fixed, 0, y);
-  const gram = unpackGram(packedGramOf(y, byUser.cols, factors), factors);
-  const users = new Float32Array(byUser.rows * factors);
-  for (let start = 0; start < byUser.rows; start += BLOCK_ROWS) {
-    const block = csrSlice(byUser, start, Math.min(byUser.rows, start + BLOCK_ROWS));
-    const { rows } = await device.solveBlock({ block, fixed, gram, objective, solver, wantLoss: false });
-    users.set(rows, start * factors);
+  const gram = unpackGram(packedGramOf(y, rows.cols, factors), factors);
+  const solved = new Float32Array(rows.rows * factors);
+  for (let start = 0; start < rows.rows; start += BLOCK_ROWS) {
+    const block = csrSlice(rows, start, Math.min(rows.rows, start + BLOCK_ROWS));
+    const answer = await device.solveBlock({ block, fixed, gram, objective, solver, wantLoss: false });
+    solved.set(answer.rows, start * factors);
   }
   fixed.dispose();
-  return users;
+  return solved;
 }
 
 function countsOf(byUser: Csr, rowsMax: number): Float64Array {

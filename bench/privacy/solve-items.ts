@@ -17,6 +17,8 @@ export interface ItemSums {
   counts: Float64Array;
   /** |U|, noised. */
   learners: number;
+  /** False: the matrices are positive semi-definite already. */
+  isNoised: boolean;
   settings: NoisedRunSettings;
 }
 
@@ -30,7 +32,11 @@ export function solveItems(y: Float32Array, sums: ItemSums): void {
   const { factors: k, settings, learners } = sums;
   const items = y.length / k;
   const length = packedGramLength(k);
-  const gram = nearestPositive(unpackGram(sums.gram, k), k);
+  const whole = (packed: Float64Array) => {
+    const matrix = unpackGram(packed, k);
+    return sums.isNoised ? nearestPositive(matrix, k) : matrix;
+  };
+  const gram = whole(sums.gram);
   const weights = averageWeights(sums);
   const system = new Float64Array(k * k);
   const inverse = new Float64Array(k);
@@ -38,9 +44,7 @@ export function solveItems(y: Float32Array, sums: ItemSums): void {
   for (let item = 0; item < items; item++) {
     const weight = weights[item]! * Math.max(sums.counts[item]!, 0);
     const own =
-      sums.grams === undefined
-        ? undefined
-        : nearestPositive(unpackGram(sums.grams.subarray(item * length, (item + 1) * length), k), k);
+      sums.grams === undefined ? undefined : whole(sums.grams.subarray(item * length, (item + 1) * length));
     const ridge = settings.itemLambda * (weight + settings.itemAlpha0 * learners);
     for (let p = 0; p < k * k; p++) {
       system[p] =
