@@ -3,10 +3,10 @@
 import type { NoiseRatios } from '../../federation/privacy/calibrate.js';
 import type { NoisedRunSettings } from './noised-run.js';
 
-/** δ of a run: a tenth of one over the number of learners, and a little less. */
+/** δ of a run: a tenth of one over the number of learners. */
 export const DELTA = 1e-6;
 
-/** A course with fewer learners than this is a rare one: 5 of 6 courses, every fourth enrolment. */
+/** A course with fewer learners than this is a rare one: 4 of 5 courses, with 3 of 10 enrolments. */
 export const RARE_BELOW = 500;
 
 /** What `stoa train` does, with the settings of the quality benchmark. */

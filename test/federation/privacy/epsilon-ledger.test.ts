@@ -1,7 +1,7 @@
 // The ledger on a real disk: it refuses what the budget does not allow, counts what a killed process may have sent, and
 // when it is damaged it says so and stops. A spend is two records' worth of μ² = 1/500² + 1/400² in the killed processes.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, copyFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -9,6 +9,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../../common/package-root.js';
 import { createRandom } from '../../../common/random.js';
 import {
   type Budget,
@@ -314,10 +315,76 @@ describe('a ledger whose process ended while it wrote', () => {
   }, 120_000);
 });
 
+describe('a ledger on a disk that takes no more', () => {
+  it('sends nothing for the line that did not fit, and goes on from there when there is room', async () => {
+    const budgets = [{ ...BUDGET, epsilon: 1000, runEpsilon: 1000 }];
+    await (await create(budgets)).close();
+    // A file may have 4 KiB in this process: the write that would go beyond is cut short, as on a full disk.
+    const child = spawn('bash', ['-c', `ulimit -f 4; exec "${process.execPath}" "${SPENDER}" "${dir}"`], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+    const [code] = (await once(child, 'close')) as [number];
+    expect(code).not.toBe(0);
+    const sent = said.match(/^sent /gm)?.length ?? 0;
+    expect(sent).toBeGreaterThan(3);
+    const torn = await readFile(ledgerFile());
+    expect(torn.length).toBe(4096);
+    expect(torn.at(-1)).not.toBe(10);
+    const ledger = await EpsilonLedger.open(dir, options);
+    expect(ledger.spent('learners').muSquared / (1 / 500 ** 2 + 1 / 400 ** 2)).toBeCloseTo(sent, 6);
+    await ledger.spend(request(1));
+    await ledger.close();
+    await (await EpsilonLedger.open(dir, options)).close();
+  });
+});
+
+const shim = path.join(packageRoot, 'test/process/broken-sync.c');
+const hasCompiler = process.platform === 'linux' && spawnSync('cc', ['--version']).status === 0;
+const whyNoShim = hasCompiler ? '' : ' (skipped: no C compiler, or not Linux)';
+
+describe.skipIf(!hasCompiler)(`a ledger on a disk that does not confirm${whyNoShim}`, () => {
+  it('sends nothing from then on: what was not synced is not acknowledged', async () => {
+    await (await create([{ ...BUDGET, epsilon: 1000, runEpsilon: 1000 }])).close();
+    const library = path.join(folder, 'broken-sync.so');
+    expect(spawnSync('cc', ['-shared', '-fPIC', '-o', library, shim, '-ldl']).status).toBe(0);
+    const broken = path.join(folder, 'sync-is-broken');
+    const child = spawn(process.execPath, [SPENDER, dir], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, LD_PRELOAD: library, STOA_BROKEN_SYNC: broken },
+    });
+    const closed = once(child, 'close');
+    let said = '';
+    let failure = '';
+    const sent = () => said.match(/^sent /gm)?.length ?? 0;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (failure += text));
+    await new Promise<void>((resolve) => {
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+        if (sent() >= 3) resolve();
+      });
+    });
+    await writeFile(broken, '');
+    const before = sent();
+    const [code] = (await closed) as [number];
+    expect(code).not.toBe(0);
+    expect(failure).toMatch(/the disk did not confirm .*EIO/);
+    // One may have been past its syncs when the disk broke, and others on their way through the pipe.
+    expect(sent()).toBeLessThanOrEqual(before + 5);
+    const ledger = await EpsilonLedger.open(dir, options);
+    const recorded = ledger.spent('learners').muSquared / (1 / 500 ** 2 + 1 / 400 ** 2);
+    expect(recorded).toBeGreaterThan(sent() - 1e-6);
+    expect(recorded).toBeLessThan(sent() + 1 + 1e-6);
+    await ledger.close();
+  });
+});
+
+const SPENDER = fileURLToPath(new URL('../../support/spend-epsilon.mjs', import.meta.url));
+
 /** Lets a process spend until it has sent some rounds and a little longer, kills it, and answers how many it sent. */
 async function sentUntilKilled(rounds: number, ms: number): Promise<number> {
-  const script = fileURLToPath(new URL('../../support/spend-epsilon.mjs', import.meta.url));
-  const child = spawn(process.execPath, [script, dir], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [SPENDER, dir], { stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = once(child, 'close');
   let said = '';
   const sent = () => said.match(/^sent /gm)?.length ?? 0;

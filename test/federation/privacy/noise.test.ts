@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { chachaWords } from '../../../federation/privacy/chacha-words.js';
 import { drawDiscreteGaussian } from '../../../federation/privacy/discrete-gaussian.js';
 import { fromGrid, scaleOffDiagonals, toGrid } from '../../../federation/privacy/fixed-point.js';
+import { deltaOf } from '../../../federation/privacy/gaussian-privacy.js';
 import {
   addNoise,
   type NoiseSetting,
@@ -107,9 +108,25 @@ describe('random words', () => {
 
 /** exp(−x²/2s²), normalised over the whole numbers. */
 function exactProbability(x: number, scale: number): number {
-  let sum = 0;
-  for (let y = -40 * scale; y <= 40 * scale; y++) sum += Math.exp((-y * y) / (2 * scale * scale));
-  return Math.exp((-x * x) / (2 * scale * scale)) / sum;
+  return Math.exp((-x * x) / (2 * scale * scale)) / normalisation(scale);
+}
+
+const normalisations = new Map<number, number>();
+function normalisation(scale: number): number {
+  let sum = normalisations.get(scale);
+  if (sum === undefined) {
+    sum = 0;
+    for (let y = -40 * scale; y <= 40 * scale; y++) sum += Math.exp((-y * y) / (2 * scale * scale));
+    normalisations.set(scale, sum);
+  }
+  return sum;
+}
+
+/** Probabilities of a sum of two independent numbers. */
+function convolved(a: Float64Array, b: Float64Array): Float64Array {
+  const out = new Float64Array(a.length + b.length - 1);
+  for (let i = 0; i < a.length; i++) for (let j = 0; j < b.length; j++) out[i + j]! += a[i]! * b[j]!;
+  return out;
 }
 
 describe('discrete Gaussian noise', () => {
@@ -201,6 +218,31 @@ describe('the share of a participant', () => {
       expect(Math.abs(ratio - 1)).toBeLessThan(tolerance);
       // The rule σ/√n leaves 0.7 of the variance that was promised: this test would see it.
       expect(Math.abs(0.7 - 1)).toBeGreaterThan(tolerance);
+    }
+  });
+
+  it('makes a sum that is as private as the account says, by its exact probabilities', () => {
+    // Three shares on a coarse grid, where being discrete would show most: 50 steps of sensitivity, σ = 3.
+    const noiseMultiplier = 3;
+    const share = noiseShareSteps({
+      sensitivity: 24.5,
+      noiseMultiplier,
+      honestMin: 3,
+      fractionBits: 1,
+      coordinates: 1,
+    });
+    const one = Float64Array.from({ length: 24 * share + 1 }, (_, i) =>
+      exactProbability(i - 12 * share, share),
+    );
+    const sum = convolved(convolved(one, one), one);
+    for (const epsilon of [0, 0.1, 0.5, 1]) {
+      let delta = 0;
+      for (let i = 0; i < sum.length; i++) {
+        delta += Math.max(0, sum[i]! - Math.exp(epsilon) * (sum[i - 50] ?? 0));
+      }
+      const promised = deltaOf({ mu: 1 / noiseMultiplier, epsilon });
+      expect(delta).toBeLessThanOrEqual(promised);
+      expect(delta).toBeGreaterThan(promised * 0.75);
     }
   });
 
