@@ -1,6 +1,5 @@
-import { sharedFloat32 } from '../../common/shared-memory.js';
 import type { Side } from '../../models/csr.js';
-import type { RowSource } from '../parameters/row-source.js';
+import { gatherRows, type RowSource } from '../parameters/row-source.js';
 import type { StepDelivery } from '../parameters/step-delivery.js';
 import type { StepAnswer } from '../parameters/step-service.js';
 import type { StepTables } from '../parameters/step-tables.js';
@@ -68,7 +67,7 @@ export class PlacedStepStore implements StepTables {
 
   bestRows(side: Side): Promise<Float32Array> | undefined {
     const source = this.bestSource(side);
-    return source && gather(source);
+    return source && gatherRows(source);
   }
 
   source(side: Side, range?: { rowStart: number; rowEnd: number }): RowSource {
@@ -76,16 +75,6 @@ export class PlacedStepStore implements StepTables {
   }
 
   async kept(side: Side, range?: { rowStart: number; rowEnd: number }): Promise<Float32Array> {
-    return gather(this.source(side, range));
+    return gatherRows(this.source(side, range));
   }
-}
-
-async function gather(source: RowSource): Promise<Float32Array> {
-  const rows = sharedFloat32(source.byteLength / 4);
-  let at = 0;
-  for await (const piece of source.read()) {
-    rows.set(piece, at);
-    at += piece.length;
-  }
-  return rows;
 }

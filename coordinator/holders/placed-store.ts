@@ -1,10 +1,9 @@
-import { sharedFloat32 } from '../../common/shared-memory.js';
 import type { Side } from '../../models/csr.js';
 import type { BlockLoss } from '../../models/device.js';
 import { PhaseLedger, type TableSums } from '../parameters/phase-ledger.js';
 import type { BlockSums } from '../parameters/phase-sums.js';
 import type { PhaseTables } from '../parameters/phase-tables.js';
-import type { RowSource } from '../parameters/row-source.js';
+import { gatherRows, type RowSource } from '../parameters/row-source.js';
 import type { PlacedTables } from './placed-tables.js';
 
 /** The tables of a run with their Grams, the rows of which are in parameter processes. */
@@ -67,19 +66,9 @@ export class PlacedStore implements PhaseTables {
     const clock = this.#clocks[side];
     let kept = this.#whole[side];
     if (kept?.clock !== clock) {
-      kept = { clock, rows: this.#gather(side) };
+      kept = { clock, rows: gatherRows(this.source(side)) };
       this.#whole[side] = kept;
     }
     return kept.rows;
-  }
-
-  async #gather(side: Side): Promise<Float32Array> {
-    const rows = sharedFloat32(this.rows(side) * this.factors);
-    let at = 0;
-    for await (const piece of this.source(side).read()) {
-      rows.set(piece, at);
-      at += piece.length;
-    }
-    return rows;
   }
 }

@@ -130,27 +130,29 @@ static bool descendBy(GoThrough goThrough, const DescentTask& task, int64_t star
   return true;
 }
 
+template <bool isPairs, int NB>
+constexpr GoThrough goThroughOf = isPairs ? goThroughPairs<NB> : goThroughRatings<NB>;
+
 /** Rows of the usual widths stay in registers between their score and their change. */
+template <bool isPairs>
+static GoThrough goThroughFor(int vectors) {
+  switch (vectors) {
+    case 1: return goThroughOf<isPairs, 1>;
+    case 2: return goThroughOf<isPairs, 2>;
+    case 4: return goThroughOf<isPairs, 4>;
+    case 8: return goThroughOf<isPairs, 8>;
+    default: return goThroughOf<isPairs, 0>;
+  }
+}
+
 bool descendPairs(const DescentTask& task, int64_t start, int64_t end, double learningRate, DescentSums* sums,
                   RowFailure* failure) {
-  const int vectors = task.stride / kLanes;
-  const GoThrough goThrough = vectors == 1   ? goThroughPairs<1>
-                              : vectors == 2 ? goThroughPairs<2>
-                              : vectors == 4 ? goThroughPairs<4>
-                              : vectors == 8 ? goThroughPairs<8>
-                                             : goThroughPairs<0>;
-  return descendBy(goThrough, task, start, end, learningRate, sums, failure);
+  return descendBy(goThroughFor<true>(task.stride / kLanes), task, start, end, learningRate, sums, failure);
 }
 
 bool descendRatings(const DescentTask& task, int64_t start, int64_t end, double learningRate, DescentSums* sums,
                     RowFailure* failure) {
-  const int vectors = task.stride / kLanes;
-  const GoThrough goThrough = vectors == 1   ? goThroughRatings<1>
-                              : vectors == 2 ? goThroughRatings<2>
-                              : vectors == 4 ? goThroughRatings<4>
-                              : vectors == 8 ? goThroughRatings<8>
-                                             : goThroughRatings<0>;
-  return descendBy(goThrough, task, start, end, learningRate, sums, failure);
+  return descendBy(goThroughFor<false>(task.stride / kLanes), task, start, end, learningRate, sums, failure);
 }
 
 }  // namespace STOA_ISA
