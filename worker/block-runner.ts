@@ -16,6 +16,7 @@ import { csrSlice, otherSide, type Side } from '../models/csr.js';
 import type { BlockResult, ComputeDevice } from '../models/device.js';
 import { readsPrior } from '../models/ials/reads-prior.js';
 import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
+import type { FixedGram__Output } from '../proto/generated/stoa/training/v1/FixedGram.js';
 import type { PrepareRun__Output } from '../proto/generated/stoa/training/v1/PrepareRun.js';
 import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
 import { type DatasetSource, openSource } from './dataset-source.js';
@@ -116,14 +117,14 @@ export class BlockRunner {
     }
   }
 
-  /** Takes up a lease. Its outcome, good or bad, goes to the coordinator. */
-  async take(lease: BlockLease__Output): Promise<void> {
+  /** Takes up a lease, with the Gram that came with it. Its outcome, good or bad, goes to the coordinator. */
+  async take(lease: BlockLease__Output, fixedGram: FixedGram__Output | null): Promise<void> {
     const scope = this.#scopeOf(lease);
     this.#inFlight = lease.stepEnd === 0 ? this.#inFlightOf.solving : this.#inFlightOf.stepping;
     const signal = AbortSignal.any([scope.abort.signal, this.#o.signal]);
     try {
       const deliver = await this.#counted('unsolved', async () => {
-        if (lease.stepEnd === 0) return this.#solve(lease, signal);
+        if (lease.stepEnd === 0) return this.#solve(lease, fixedGram, signal);
         await this.#stepping.hold(() => this.#steps.solve(lease, signal));
         return undefined;
       });
@@ -155,14 +156,18 @@ export class BlockRunner {
   }
 
   /** @returns what delivers the block. */
-  async #solve(lease: BlockLease__Output, signal: AbortSignal): Promise<() => Promise<void>> {
+  async #solve(
+    lease: BlockLease__Output,
+    fixedGram: FixedGram__Output | null,
+    signal: AbortSignal,
+  ): Promise<() => Promise<void>> {
     const { rowStart, rowEnd, fixedClock, priorClock } = lease;
     const side = sideOf(lease.side);
     const run = await this.#runOf(lease.runId);
     const rows = { rowStart, rowEnd };
     const shard = await this.#shardOf(run.source, side, lease.shard);
     signal.throwIfAborted();
-    const fixed = await run.tables[otherSide(side)].fixedAt(fixedClock, signal);
+    const fixed = await run.tables[otherSide(side)].fixedAt(fixedClock, signal, fixedGram);
     const length = (rowEnd - rowStart) * run.factors;
     const prior = needsPrior(run, side, priorClock)
       ? await run.tables[side].rowsAt(rows, priorClock, signal, this.#memory.take(length))

@@ -10,7 +10,7 @@ import type { ComputeDevice, DeviceInfo } from '../models/device.js';
 import { textFacts } from '../models/device-facts.js';
 import { reproducibilityKey } from '../models/reproducibility-key.js';
 import type { Duration__Output } from '../proto/generated/google/protobuf/Duration.js';
-import type { BlockLease__Output } from '../proto/generated/stoa/training/v1/BlockLease.js';
+import type { LeaseBlocksResponse__Output } from '../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
 import type { RegisterWorkerResponse__Output } from '../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
 import type { StepDevice as StepDeviceMessage } from '../proto/generated/stoa/training/v1/StepDevice.js';
 import { BlockRunner } from './block-runner.js';
@@ -204,8 +204,9 @@ class Session {
         await Promise.race([this.#runner.freed(), this.#ended]);
         continue;
       }
-      for (const lease of await this.#requestLeases(this.#runner.room)) {
-        this.#runner.take(lease).catch((error: unknown) => {
+      const { leases, fixedGram } = await this.#requestLeases(this.#runner.room);
+      for (const lease of leases) {
+        this.#runner.take(lease, fixedGram).catch((error: unknown) => {
           this.#o.log.error({ err: error }, 'a block could not be accounted for');
         });
       }
@@ -218,7 +219,7 @@ class Session {
   }
 
   /** Asks until there is an answer; what is asked again is the same request. */
-  async #requestLeases(count: number): Promise<BlockLease__Output[]> {
+  async #requestLeases(count: number): Promise<Pick<LeaseBlocksResponse__Output, 'leases' | 'fixedGram'>> {
     const { link, log } = this.#o;
     const request = {
       sessionId: this.#sessionId,
@@ -231,7 +232,7 @@ class Session {
         const options = { signal: this.#end.signal, timeoutMs: LEASE_CALL_MS };
         const prepared = { runId: this.#preparedRunId };
         const answer = await link.call(link.control, CONTROL.LeaseBlocks, { ...request, prepared }, options);
-        if (answer.prepare === null) return answer.leases;
+        if (answer.prepare === null) return answer;
         this.#preparedRunId = answer.prepare.runId;
         this.#runner.prepare(answer.prepare);
       } catch (error) {
@@ -245,7 +246,7 @@ class Session {
         } else await this.#pause(RETRY_MS);
       }
     }
-    return [];
+    return { leases: [], fixedGram: null };
   }
 
   async #giveBack(leaseIds: readonly number[], failure?: StoaError): Promise<void> {

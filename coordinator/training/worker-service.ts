@@ -2,14 +2,16 @@
 
 import path from 'node:path';
 import { formatAddress } from '../../common/addresses.js';
-import { NotFoundError, StateError, UsageError } from '../../common/errors.js';
+import { FencedError, NotFoundError, StateError, UsageError } from '../../common/errors.js';
+import { encodeGram } from '../../common/row-chunks.js';
 import { sideName } from '../../common/sides.js';
 import { STOA_VERSION } from '../../common/version.js';
-import type { Side } from '../../models/csr.js';
+import { otherSide, type Side } from '../../models/csr.js';
 import { type DeviceFacts, factsOf } from '../../models/device-facts.js';
 import type { BlockLease } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { FetchDatasetFileRequest__Output } from '../../proto/generated/stoa/training/v1/FetchDatasetFileRequest.js';
 import type { FetchDatasetFileResponse } from '../../proto/generated/stoa/training/v1/FetchDatasetFileResponse.js';
+import type { FixedGram } from '../../proto/generated/stoa/training/v1/FixedGram.js';
 import type { GetRunSpecResponse } from '../../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import type { LeaseBlocksRequest__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
 import type { LeaseBlocksResponse } from '../../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
@@ -25,12 +27,14 @@ import { serverStream } from '../grpc-streams.js';
 import { PlacedStepStore } from '../holders/placed-step-store.js';
 import { PlacedStore } from '../holders/placed-store.js';
 import type { Exchanges } from '../parameters/exchanges.js';
+import { gramAt } from '../parameters/table-reads.js';
 import { columnsOf, objectiveOf, solverOf } from '../plan/run-config.js';
 import type { Lease } from '../schedule/events.js';
 import { stepsOfClock } from '../schedule/sync/clock-steps.js';
 import { parseSyncMode, stepsPerClock } from '../schedule/sync/sync-mode.js';
 import { requireFileName } from './dataset-store.js';
 import { activeRun } from './parameter-host.js';
+import { PhaseTraining } from './phase-training.js';
 import type { UpcomingRun } from './preparation.js';
 import type { Runs } from './runs.js';
 import type { ScheduleHost } from './schedule-host.js';
@@ -40,6 +44,8 @@ import type { ActiveTraining } from './train-run.js';
 
 const THREADS_MAX = 1024;
 const COUNT_MAX = 1024;
+/** K of the largest Gram that comes with leases: 66 KB. */
+const GRAM_FACTORS_MAX = 128;
 
 export function workerService(
   runs: Runs,
@@ -149,7 +155,33 @@ async function lease(
     lent.catch(() => {});
     return { leases: [], prepare: prepareMessage(answer, sessionId) };
   }
-  return { leases: answer.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))) };
+  return {
+    leases: answer.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))),
+    fixedGram: fixedGramOf(runs, answer[0]),
+  };
+}
+
+/** The Gram that a lease's block reads; null where there is none, or it is too large to come with every answer. */
+function fixedGramOf(runs: Runs, lease: Lease | undefined): FixedGram | null {
+  const active = runs.active;
+  if (lease === undefined || active?.run.id !== lease.runId) return null;
+  const { training } = active;
+  const isSmall = training.plan.factors <= GRAM_FACTORS_MAX;
+  if (!(training instanceof PhaseTraining) || !isSmall) return null;
+  const { side: solved, fixedClock: clock } = lease.phase;
+  const side = otherSide(solved);
+  try {
+    return {
+      runId: lease.runId,
+      side: sideName(side),
+      clock,
+      gram: encodeGram(gramAt(training.store, side, clock)),
+    };
+  } catch (error) {
+    // The phase has ended meanwhile, and the lease with it.
+    if (error instanceof FencedError) return null;
+    throw error;
+  }
 }
 
 function prepareMessage({ run, homes }: UpcomingRun, sessionId: string): PrepareRun {

@@ -238,6 +238,13 @@ describe('reads', () => {
     expect(whole.reduce((sum, { chunk }) => sum + chunk!.rows.length, 0)).toBe(ITEMS * FACTORS * 4);
   });
 
+  it('the Gram that blocks read comes with their leases', async () => {
+    const { leases, fixedGram } = await worker.leaseOrPrepare('first', runId);
+    const wanted = { runId, side: 'SIDE_ITEMS' as const, clock: leases[0]!.fixedClock };
+    const gram = await answered((done) => worker.parameters.GetGram(wanted, done));
+    expect(fixedGram).toEqual({ ...wanted, gram });
+  });
+
   it('a clock that is not kept, and a run that is not in progress, are ABORTED', async () => {
     await worker.lease(1);
     for (const request of [

@@ -34,10 +34,12 @@ describe('rows', () => {
   let pulls: { rowStart: number; rowEnd: number }[][];
   /** Answers that are damaged before the first right one. */
   let damages: number;
+  let gramsAsked: number;
 
   beforeEach(async () => {
     pulls = [];
     damages = 0;
+    gramsAsked = 0;
     const implementation: ParametersServiceHandlers = {
       PullRows: (call) => {
         pulls.push(call.request.ranges);
@@ -49,7 +51,10 @@ describe('rows', () => {
         damages--;
         call.end();
       },
-      GetGram: (_call, callback) => callback(null, encodeGram(packedGramOf(table, ROWS, FACTORS))),
+      GetGram: (_call, callback) => {
+        gramsAsked++;
+        callback(null, encodeGram(packedGramOf(table, ROWS, FACTORS)));
+      },
       PullStep: () => {},
       PushStep: () => {},
       PushBlock: () => {},
@@ -104,6 +109,28 @@ describe('rows', () => {
     expect(pulls).toHaveLength(1);
     await mirror.rowsAt({ rowStart: 2, rowEnd: 9 }, 4, signal);
     expect(pulls[1]).toEqual([{ rowStart: 2, rowEnd: 9 }]);
+  });
+
+  it('come with a Gram that is asked for only where none of that table and clock came sound with the lease', async () => {
+    const gram = packedGramOf(table, ROWS, FACTORS);
+    const told = { runId: 'run', side: 'SIDE_USERS', clock: 3, gram: encodeGram(gram) } as const;
+    const mirror = await mirrorOf();
+    expect((await mirror.fixedAt(3, signal, told)).gram).toEqual(unpackGram(gram, FACTORS));
+    expect(gramsAsked).toBe(0);
+    const damaged = { ...encodeGram(gram), crc32c: 1 };
+    const others = [
+      { ...told, runId: 'other' },
+      { ...told, side: 'SIDE_ITEMS' } as const,
+      { ...told, clock: 2 },
+      { ...told, gram: damaged },
+      { ...told, gram: null },
+    ];
+    for (const other of others) {
+      const asked = gramsAsked;
+      const fresh = await mirrorOf();
+      expect((await fresh.fixedAt(3, signal, other)).gram).toEqual(unpackGram(gram, FACTORS));
+      expect(gramsAsked).toBe(asked + 1);
+    }
   });
 
   it('that arrive damaged are never used, and asked for again', async () => {
