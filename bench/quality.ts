@@ -1,5 +1,5 @@
 // Quality of iALS and of the baselines on real course data: imports, splits, trains through a coordinator with a
-// worker, evaluates, prints a table. `node dist/bench/quality.js [--data DIR] [--sets a,b] [--tune] [--json]`
+// worker, evaluates, prints a table. `node dist/bench/quality.js [--data DIR] [--sets a,b] [--tune] [--bf16] [--json]`
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -17,10 +17,12 @@ interface Options {
   data: string;
   sets: readonly CourseSet[];
   tune: boolean;
+  /** Trains iALS with rows as bfloat16 besides. */
+  bf16: boolean;
   json: boolean;
 }
 
-const USAGE = `usage: node dist/bench/quality.js [--data DIR] [--sets ${COURSE_SETS.map(({ name }) => name).join(',')}] [--tune] [--json]`;
+const USAGE = `usage: node dist/bench/quality.js [--data DIR] [--sets ${COURSE_SETS.map(({ name }) => name).join(',')}] [--tune] [--bf16] [--json]`;
 
 try {
   await main(readOptions());
@@ -35,6 +37,7 @@ function readOptions(): Options {
       data: { type: 'string', default: path.join(packageRoot, '../shared/datasets') },
       sets: { type: 'string', default: COURSE_SETS.map(({ name }) => name).join(',') },
       tune: { type: 'boolean', default: false },
+      bf16: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
@@ -43,7 +46,7 @@ function readOptions(): Options {
     if (known === undefined) throw new UsageError('STOA_USAGE', `unknown set "${name}"; ${USAGE}`);
     return known;
   });
-  return { data: values.data, sets, tune: values.tune, json: values.json };
+  return { data: values.data, sets, tune: values.tune, bf16: values.bf16, json: values.json };
 }
 
 async function main(options: Options): Promise<void> {
@@ -71,6 +74,10 @@ async function measureSet(
   const split = await prepareSet(set, options.data, work);
   const settings = options.tune ? await tuned(set, split.train, work, cluster) : set.settings;
   const rows = await measured(set, cluster, split, settings);
+  if (options.bf16) {
+    const [rounded] = await measured(set, cluster, split, { ...settings, wire: 'bf16' });
+    rows.splice(1, 0, rounded!);
+  }
   if (set.name !== 'mooc') return rows;
   for (const row of rows) if (row.scorer !== 'ials') row.reference = MOOC_REFERENCE[row.scorer];
   const reference = MOOC_REFERENCE['ials']!;

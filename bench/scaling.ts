@@ -4,10 +4,11 @@
 //   npm run bench:scaling -- [--data DATASET | --mooc | --file FILE] [--factors 64] [--solver cg] [--epochs 11]
 //     [--repeats 3] [--device auto] [--json]
 //
-// Coordinator and workers are processes of their own; the fleets take turns. All fleets train the same model bit for
-// bit: the benchmark exits 1 when they do not.
+// Coordinator and workers are processes of their own; the fleets take turns. All fleets that send rows as f32 train the
+// same model bit for bit: the benchmark exits 1 when they do not.
 
 import { parseArgs } from 'node:util';
+import { bareStreamSpeed } from './scaling/bare-stream.js';
 import { streamSpeed } from './scaling/stream-speed.js';
 import { type Fleet, type FleetRun, trainFleet } from './scaling/train-fleet.js';
 import { benchData, DATA_OPTIONS } from './support/bench-data.js';
@@ -20,6 +21,7 @@ const FLEETS: readonly Fleet[] = [
   { workers: 2, threads: 1, transfer: 'auto' },
   { workers: 1, threads: 2, transfer: 'grpc' },
   { workers: 2, threads: 1, transfer: 'grpc' },
+  { workers: 2, threads: 1, transfer: 'grpc', wire: 'bf16' },
 ];
 
 const { values } = parseArgs({
@@ -42,13 +44,13 @@ const settings = {
   'train.epochs': Number(values.epochs),
 };
 const runs: FleetRun[][] = FLEETS.map(() => []);
-const speeds: Awaited<ReturnType<typeof streamSpeed>>[] = [];
+const speeds: (Awaited<ReturnType<typeof streamSpeed>> & { bareMbps: number })[] = [];
 for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
   for (const [n, fleet] of FLEETS.entries()) {
-    console.error(`${fleet.workers} × ${fleet.threads}, ${fleet.transfer}…`);
+    console.error(`${fleet.workers} × ${fleet.threads}, ${wayOf(fleet)}…`);
     runs[n]!.push(await trainFleet(fleet, { dataset: data.train, settings, device: values.device }));
   }
-  speeds.push(await streamSpeed(10));
+  speeds.push({ ...(await streamSpeed(10)), bareMbps: await bareStreamSpeed(10) });
 }
 print();
 
@@ -56,8 +58,10 @@ function print(): void {
   const stream = {
     pull_mbps: median(speeds.map(({ pullMbps }) => pullMbps)),
     push_mbps: median(speeds.map(({ pushMbps }) => pushMbps)),
+    bare_mbps: median(speeds.map(({ bareMbps }) => bareMbps)),
   };
-  const models = new Set(runs.flat().map(({ items }) => items));
+  const exact = runs.filter((_, n) => FLEETS[n]!.wire !== 'bf16');
+  const models = new Set(exact.flat().map(({ items }) => items));
   if (values.json) {
     const fleets = FLEETS.map((fleet, n) => ({ ...fleet, runs: runs[n] }));
     process.stdout.write(
@@ -70,7 +74,7 @@ function print(): void {
     );
     console.log(`\n${table()}`);
     console.log(
-      `\na gRPC stream of factors: ${stream.pull_mbps.toFixed(0)} MB/s from the coordinator, ${stream.push_mbps.toFixed(0)} MB/s to it`,
+      `\na gRPC stream of factors: ${stream.pull_mbps.toFixed(0)} MB/s from the coordinator, ${stream.push_mbps.toFixed(0)} MB/s to it; bytes by grpc-js alone, checked and copied, ${stream.bare_mbps.toFixed(0)} MB/s`,
     );
   }
   if (models.size === 1) return;
@@ -92,7 +96,7 @@ function table(): string {
   const seconds = (n: number) => median(runs[n]!.flatMap(({ epochSeconds }) => epochSeconds.slice(1)));
   const rows = FLEETS.map((fleet, n) => [
     `${fleet.workers} × ${fleet.threads}`,
-    fleet.transfer === 'auto' ? 'memory' : 'gRPC',
+    wayOf(fleet),
     seconds(n).toFixed(3),
     `${(seconds(n) / seconds(0)).toFixed(2)}×`,
     middle(n, (run) => run.coordinatorCpu).toFixed(3),
@@ -103,6 +107,11 @@ function table(): string {
     middle(n, (run) => workersPeak(run) / 1e6).toFixed(0),
   ]);
   return markdownTable([...head, ...more], rows);
+}
+
+function wayOf({ transfer, wire }: Fleet): string {
+  if (transfer === 'auto') return 'memory';
+  return wire === 'bf16' ? 'gRPC, as bf16' : 'gRPC';
 }
 
 /** 10^6 bytes of rows an epoch that the coordinator took in or gave out. */

@@ -53,6 +53,7 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'train.audit_share': 'share of the blocks that two workers compute, to find one that is wrong; 0: none',
   'train.epochs': 'passes: users from items, then items from users',
   'train.seed': 'seed of the initial factors',
+  'train.wire': 'numbers of rows in messages: f32, or bf16 (half the bytes; solved rows are rounded; ials)',
   'train.loss': 'compute the loss after every phase: true or false',
   'train.sync': 'phases (ials); bsp, ssp:S, asp or local:K (bpr, mf; default bsp)',
   'train.staleness': 'S of ssp: clocks that a read may be behind',

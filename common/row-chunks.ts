@@ -1,6 +1,8 @@
 // Factors and Grams as they travel: little-endian, each piece with its CRC-32C.
 
 import type { RowsChunk__Output } from '../proto/generated/stoa/parameters/v1/RowsChunk.js';
+import type { RowsEncoding__Output as RowsEncoding } from '../proto/generated/stoa/parameters/v1/RowsEncoding.js';
+import { fromBfloat16, toBfloat16 } from './bfloat16.js';
 import { crc32c } from './checksums.js';
 import { assert, CorruptError, ShapeError } from './errors.js';
 
@@ -16,6 +18,7 @@ export interface EncodedRows {
   rowStart: number;
   rows: Buffer;
   crc32c: number;
+  encoding: RowsEncoding;
 }
 
 /** A chunk whose rows stand in the exchange file. */
@@ -26,8 +29,13 @@ export interface ExchangedRows {
 }
 
 /** Rows of a chunk of `CHUNK_BYTES_MAX`, at least 1. */
-export function rowsPerChunk(factors: number): number {
-  return Math.max(1, Math.floor(CHUNK_BYTES_MAX / (4 * factors)));
+export function rowsPerChunk(factors: number, encoding: RowsEncoding = 'ROWS_ENCODING_F32'): number {
+  return Math.max(1, Math.floor(CHUNK_BYTES_MAX / (numberBytes(encoding) * factors)));
+}
+
+/** Bytes of a number. */
+export function numberBytes(encoding: RowsEncoding): 2 | 4 {
+  return encoding === 'ROWS_ENCODING_BF16' ? 2 : 4;
 }
 
 /** Rows of a chunk that goes through an exchange file, at least 1. */
@@ -45,13 +53,17 @@ export function checkRows(rows: Float32Array, chunk: { rowStart: number; crc32c:
   checkBytes(bytesOf(rows), chunk.crc32c, `rows from ${chunk.rowStart}`);
 }
 
-/** Whole rows as a message. The bytes are a view of `rows`: send them before the rows change. */
-export function encodeRows(rows: Float32Array, rowStart: number): EncodedRows {
-  const bytes = bytesOf(rows);
-  return { rowStart, rows: bytes, crc32c: crc32c(bytes) };
+/** Whole rows as a message. As f32 the bytes are a view of `rows`: send them before the rows change. */
+export function encodeRows(
+  rows: Float32Array,
+  rowStart: number,
+  encoding: RowsEncoding = 'ROWS_ENCODING_F32',
+): EncodedRows {
+  const bytes = bytesOf(encoding === 'ROWS_ENCODING_BF16' ? toBfloat16(rows) : rows);
+  return { rowStart, rows: bytes, crc32c: crc32c(bytes), encoding };
 }
 
-type MessageRows = Pick<RowsChunk__Output, 'rowStart' | 'rows' | 'crc32c'>;
+type MessageRows = Pick<RowsChunk__Output, 'rowStart' | 'rows' | 'crc32c' | 'encoding'>;
 
 /**
  * Rows of a message.
@@ -62,13 +74,14 @@ type MessageRows = Pick<RowsChunk__Output, 'rowStart' | 'rows' | 'crc32c'>;
  */
 export function decodeRows(chunk: MessageRows, factors: number, out?: Float32Array): Float32Array {
   checkBytes(chunk.rows, chunk.crc32c, `rows from ${chunk.rowStart}`);
-  if (chunk.rows.length === 0 || chunk.rows.length % (4 * factors) !== 0) {
+  const size = numberBytes(chunk.encoding);
+  if (chunk.rows.length === 0 || chunk.rows.length % (size * factors) !== 0) {
     throw new ShapeError(
       'STOA_SHAPE',
       `a chunk of ${chunk.rows.length} bytes is not whole rows of ${factors} factors`,
     );
   }
-  const length = chunk.rows.length / 4;
+  const length = chunk.rows.length / size;
   const rows = out ?? new Float32Array(length);
   if (length > rows.length) {
     throw new ShapeError(
@@ -76,7 +89,8 @@ export function decodeRows(chunk: MessageRows, factors: number, out?: Float32Arr
       `${length / factors} rows came where at most ${rows.length / factors} were due`,
     );
   }
-  new Uint8Array(rows.buffer, rows.byteOffset).set(chunk.rows);
+  if (size === 2) fromBfloat16(chunk.rows, rows);
+  else new Uint8Array(rows.buffer, rows.byteOffset).set(chunk.rows);
   return rows.subarray(0, length);
 }
 
@@ -102,7 +116,7 @@ export function decodeGram(message: { gram: Uint8Array; crc32c: number }, factor
 }
 
 /** The bytes of an array, without a copy. */
-export function bytesOf(array: Float32Array | Float64Array): Buffer {
+export function bytesOf(array: Float32Array | Float64Array | Uint16Array): Buffer {
   return Buffer.from(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
 }
 

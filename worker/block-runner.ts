@@ -1,6 +1,7 @@
 // Solves leased blocks: fetches what each needs, computes on the device, delivers.
 
 import type { Logger } from 'pino';
+import { roundToBfloat16 } from '../common/bfloat16.js';
 import {
   CorruptError,
   DeviceError,
@@ -187,6 +188,7 @@ export class BlockRunner {
         signal,
       });
     });
+    if (run.encoding === 'ROWS_ENCODING_BF16') roundToBfloat16(result.rows);
     if (prior !== undefined) this.#memory.give(prior);
     if (result.rows !== out) this.#memory.give(out);
     return () => this.#deliver(lease, run, side, result, signal);
@@ -210,9 +212,10 @@ export class BlockRunner {
     const { link, sessionId } = this.#o;
     const { leaseId, runId, block, rowStart, priorClock } = lease;
     const clock = priorClock + 1;
-    const { factors, exchange, homes } = run;
+    const { factors, encoding, exchange, homes } = run;
     const home = homes.of(side, rowStart);
-    const pushed = { runId, sessionId, leaseId, side, block, clock, rowStart, factors, result, exchange };
+    const of = { runId, sessionId, leaseId, side, block, clock };
+    const pushed = { ...of, rowStart, factors, encoding, result, exchange };
     const disposition = await retryDamaged(() => pushBlock(link, home, pushed, signal));
     // Rows of a result that did not count may differ from those that did, on devices that are not bitwise equal.
     if (disposition !== 'DISPOSITION_ACCEPTED') return;

@@ -2,7 +2,7 @@
 // rows of the next; only rows that others computed are fetched.
 
 import { CorruptError } from '../common/errors.js';
-import { checkRows, decodeGram, decodeRows } from '../common/row-chunks.js';
+import { checkRows, decodeGram, decodeRows, numberBytes } from '../common/row-chunks.js';
 import type { RowExchange } from '../common/row-exchange.js';
 import { sideName } from '../common/sides.js';
 import type { Side } from '../models/csr.js';
@@ -10,6 +10,7 @@ import type { ComputeDevice, FactorTable } from '../models/device.js';
 import { unpackGram } from '../models/gram.js';
 import type { GetGramResponse__Output } from '../proto/generated/stoa/parameters/v1/GetGramResponse.js';
 import type { RowsChunk__Output } from '../proto/generated/stoa/parameters/v1/RowsChunk.js';
+import type { RowsEncoding__Output as RowsEncoding } from '../proto/generated/stoa/parameters/v1/RowsEncoding.js';
 import type { FixedGram__Output } from '../proto/generated/stoa/training/v1/FixedGram.js';
 import { type CoordinatorLink, PARAMETERS } from './coordinator-link.js';
 import { RowClocks, type RowRange } from './row-clocks.js';
@@ -30,6 +31,7 @@ export class FactorMirror {
   readonly #device: ComputeDevice;
   readonly #link: CoordinatorLink;
   readonly #sessionId: string;
+  readonly #encoding: RowsEncoding;
   readonly #exchange: RowExchange | undefined;
   readonly #table: FactorTable;
   readonly #clocks: RowClocks;
@@ -42,9 +44,10 @@ export class FactorMirror {
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(options: MirrorOptions, table: FactorTable) {
-    const { runId, side, device, link, homes, sessionId, exchange } = options;
+    const { runId, side, device, link, homes, sessionId, encoding, exchange } = options;
     this.#homes = homes;
     this.#sessionId = sessionId;
+    this.#encoding = encoding;
     this.#exchange = exchange;
     this.#runId = runId;
     this.#side = side;
@@ -128,7 +131,8 @@ export class FactorMirror {
     const { factors } = this.#table;
     const side = sideName(this.#side);
     const sessionId = this.#exchange === undefined ? '' : this.#sessionId;
-    const call = peer.parameters.PullRows({ runId: this.#runId, side, clock, ranges, sessionId });
+    const encoding = this.#encoding;
+    const call = peer.parameters.PullRows({ runId: this.#runId, side, clock, ranges, sessionId, encoding });
     for await (const { chunk } of peer.stream(call, signal)) {
       if (!chunk) continue;
       const rows = this.#rowsOf(chunk, peer);
@@ -140,7 +144,11 @@ export class FactorMirror {
   #rowsOf(chunk: RowsChunk__Output, peer: RowPeer): Float32Array {
     const { factors } = this.#table;
     if (chunk.exchangedRows === 0 || this.#exchange === undefined) {
-      return decodeRows(chunk, factors, this.#scratchFor(peer, chunk.rows.length));
+      return decodeRows(
+        chunk,
+        factors,
+        this.#scratchFor(peer, (4 / numberBytes(chunk.encoding)) * chunk.rows.length),
+      );
     }
     const length = chunk.exchangedRows * factors;
     const rows = this.#scratchFor(peer, 4 * length).subarray(0, length);
@@ -193,6 +201,7 @@ interface MirrorOptions {
   link: CoordinatorLink;
   homes: RowHomes;
   sessionId: string;
+  encoding: RowsEncoding;
   /** Absent: rows come in messages. */
   exchange?: RowExchange;
 }

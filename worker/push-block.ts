@@ -8,6 +8,7 @@ import type { BlockResult } from '../models/device.js';
 import type { BlockHeader } from '../proto/generated/stoa/parameters/v1/BlockHeader.js';
 import type { PushBlockResponse__Output } from '../proto/generated/stoa/parameters/v1/PushBlockResponse.js';
 import type { RowsChunk } from '../proto/generated/stoa/parameters/v1/RowsChunk.js';
+import type { RowsEncoding__Output as RowsEncoding } from '../proto/generated/stoa/parameters/v1/RowsEncoding.js';
 import type { CoordinatorLink } from './coordinator-link.js';
 import type { RowPeer } from './row-homes.js';
 
@@ -23,6 +24,8 @@ export interface PushedBlock {
   clock: number;
   rowStart: number;
   factors: number;
+  /** Of rows in messages. */
+  encoding: RowsEncoding;
   result: BlockResult;
   /** Absent: rows go in messages. */
   exchange?: RowExchange;
@@ -96,7 +99,14 @@ function headerOf({ runId, sessionId, leaseId, side, block, clock, result }: Pus
 }
 
 /** The block's rows, through the exchange file while it has room, else in the messages. */
-function* chunksOf({ side, rowStart, factors, result, exchange }: PushedBlock): Generator<RowsChunk> {
+function* chunksOf({
+  side,
+  rowStart,
+  factors,
+  encoding,
+  result,
+  exchange,
+}: PushedBlock): Generator<RowsChunk> {
   const rows = result.rows.length / factors;
   const slice = (from: number, to: number) =>
     result.rows.subarray(from * factors, Math.min(rows, to) * factors);
@@ -106,7 +116,7 @@ function* chunksOf({ side, rowStart, factors, result, exchange }: PushedBlock): 
     if (!exchange.write('up', side, rowStart + row, piece)) break;
     yield describeRows(piece, rowStart + row, factors);
   }
-  for (const step = rowsPerChunk(factors); row < rows; row += step) {
-    yield encodeRows(slice(row, row + step), rowStart + row);
+  for (const step = rowsPerChunk(factors, encoding); row < rows; row += step) {
+    yield encodeRows(slice(row, row + step), rowStart + row, encoding);
   }
 }

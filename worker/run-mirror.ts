@@ -10,6 +10,7 @@ import type {
   SolverName,
   SolverOptions,
 } from '../models/device.js';
+import type { RowsEncoding__Output as RowsEncoding } from '../proto/generated/stoa/parameters/v1/RowsEncoding.js';
 import type { GetRunSpecResponse__Output } from '../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import { CONTROL, type CoordinatorLink } from './coordinator-link.js';
 import { type DatasetSource, openSource } from './dataset-source.js';
@@ -21,6 +22,8 @@ export interface RunMirror {
   readonly objective: IalsObjective;
   readonly solver: SolverOptions;
   readonly factors: number;
+  /** How rows travel in messages. Where it is not f32, solved rows are rounded to it. */
+  readonly encoding: RowsEncoding;
   readonly wantLoss: boolean;
   readonly source: DatasetSource;
   readonly tables: Readonly<Record<Side, FactorMirror>>;
@@ -47,17 +50,18 @@ export async function openRunMirror(
 ): Promise<RunMirror> {
   const spec = await link.call(link.data, CONTROL.GetRunSpec, { runId }, { signal });
   const source = await openSource(spec, link, cacheDir);
-  const { factors, wantsLoss: wantLoss } = spec;
+  const { factors, wantsLoss: wantLoss, rowsEncoding: encoding } = spec;
   const homes = new RowHomes(link, spec, spec.holders, link.tls);
   const exchange = file === undefined || homes.isElsewhere ? undefined : new RowExchange(file, spec);
   const mirror = (side: Side, rows: number) =>
-    FactorMirror.create({ runId, side, rows, factors, device, link, homes, sessionId, exchange });
+    FactorMirror.create({ runId, side, rows, factors, encoding, device, link, homes, sessionId, exchange });
   const tables = { users: await mirror('users', spec.users), items: await mirror('items', spec.items) };
   return {
     runId,
     objective: objectiveOf(spec),
     solver: solverOf(spec),
     factors,
+    encoding,
     wantLoss,
     source,
     tables,

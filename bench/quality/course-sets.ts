@@ -5,6 +5,8 @@ export interface IalsSettings {
   alpha0: number;
   regularization: number;
   epochs: number;
+  /** How rows travel in messages. @default `f32` */
+  wire?: 'f32' | 'bf16';
 }
 
 export interface CourseSet {

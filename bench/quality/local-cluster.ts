@@ -54,6 +54,7 @@ export async function startLocalCluster(folder: string): Promise<LocalCluster> {
         'ials.alpha0': settings.alpha0,
         'ials.regularization': settings.regularization,
         'train.epochs': settings.epochs,
+        'train.wire': settings.wire,
         'train.checkpoint_epochs': 0,
       });
       const runId = await coordinator.submitLocal({ dataset, test, config, runDir });

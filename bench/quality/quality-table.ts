@@ -42,8 +42,9 @@ export function qualityTable(rows: readonly QualityRow[]): string {
   return table.map((line) => `| ${line.map((text, c) => padded(text, widths[c]!)).join(' | ')} |`).join('\n');
 }
 
-export function settingsText({ factors, alpha0, regularization, epochs }: IalsSettings): string {
-  return `K ${factors}, α₀ ${alpha0}, λ ${regularization}, ${epochs} epochs`;
+export function settingsText({ factors, alpha0, regularization, epochs, wire }: IalsSettings): string {
+  const rows = wire === 'bf16' ? ', rows as bf16' : '';
+  return `K ${factors}, α₀ ${alpha0}, λ ${regularization}, ${epochs} epochs${rows}`;
 }
 
 function padded(text: string, width: number): string {

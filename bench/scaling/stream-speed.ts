@@ -60,7 +60,15 @@ async function pull(link: CoordinatorLink, table: Float32Array, factors: number)
 async function push(link: CoordinatorLink, rows: Float32Array, factors: number): Promise<void> {
   const result = { rows, gram: new Float64Array(packedGramLength(factors)), ms: 1 };
   const ids = { runId: 'run', sessionId: 'session', leaseId: 1, side: 'users' as const };
-  const block = { ...ids, block: 0, clock: 1, rowStart: 0, factors, result };
+  const block = {
+    ...ids,
+    block: 0,
+    clock: 1,
+    rowStart: 0,
+    factors,
+    encoding: 'ROWS_ENCODING_F32' as const,
+    result,
+  };
   const disposition = await pushBlock(link, link, block, new AbortController().signal);
   if (disposition !== 'DISPOSITION_ACCEPTED') throw new Error(`the stream was answered ${disposition}`);
 }

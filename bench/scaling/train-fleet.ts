@@ -16,6 +16,8 @@ export interface Fleet {
   threads: number;
   /** `auto`: rows go through memory on one machine; `grpc`: over the connection. */
   transfer: 'auto' | 'grpc';
+  /** How rows stand in messages. @default `f32` */
+  wire?: 'f32' | 'bf16';
 }
 
 export interface FleetRun {
@@ -38,7 +40,9 @@ export async function trainFleet(
   const folder = mkdtempSync(path.join(os.tmpdir(), 'stoa-bench-'));
   const children: ChildProcess[] = [];
   try {
-    const argument = JSON.stringify({ ...request, folder, workers: fleet.workers } satisfies TrainRequest);
+    const settings = { ...request.settings, 'train.wire': fleet.wire ?? 'f32' };
+    const run = { ...request, settings, folder, workers: fleet.workers } satisfies TrainRequest;
+    const argument = JSON.stringify(run);
     const coordinator = start('bench/scaling/coordinator-process.js', [argument], fleet);
     children.push(coordinator);
     const cpu = new Map<number, { coordinator: number; workers: number }>();

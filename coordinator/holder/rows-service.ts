@@ -55,15 +55,15 @@ export function rowsService(tables: HeldTables, log: ErrorLog): ParametersServic
 
 async function pullRows(
   tables: HeldTables,
-  { runId, side, clock, ranges }: PullRowsRequest__Output,
+  { runId, side, clock, ranges, encoding }: PullRowsRequest__Output,
   writer: StreamWriter<PullRowsResponse>,
 ): Promise<void> {
   const reader = readerOf(tables.ofRun(runId), sideOf(side));
-  const step = rowsPerChunk(reader.factors);
+  const step = rowsPerChunk(reader.factors, encoding);
   for (const { rowStart, rowEnd } of reader.pieces(ranges)) {
     for (let row = rowStart; row < rowEnd; row += step) {
       const rows = reader.at(clock, { rowStart: row, rowEnd: Math.min(rowEnd, row + step) });
-      await writer.write({ chunk: encodeRows(rows, row) });
+      await writer.write({ chunk: encodeRows(rows, row, encoding) });
     }
   }
   await writer.flush();

@@ -3,7 +3,7 @@
 // other delivery of the same block can come between.
 
 import { assert, FencedError, NumericError, ShapeError } from '../../common/errors.js';
-import { checkRows, decodeGram, decodeRows } from '../../common/row-chunks.js';
+import { checkRows, decodeGram, decodeRows, numberBytes } from '../../common/row-chunks.js';
 import type { RowExchange } from '../../common/row-exchange.js';
 import { sideOf } from '../../common/sides.js';
 import type { Side } from '../../models/csr.js';
@@ -154,8 +154,9 @@ export async function readHeader(
 }
 
 /** @throws {ShapeError} rows in both places or in none, or not whole ones. */
-function rowsIn({ rows, exchangedRows }: RowsChunk__Output, factors: number): number {
-  const count = exchangedRows > 0 && rows.length === 0 ? exchangedRows : rows.length / (4 * factors);
+function rowsIn({ rows, exchangedRows, encoding }: RowsChunk__Output, factors: number): number {
+  const size = numberBytes(encoding);
+  const count = exchangedRows > 0 && rows.length === 0 ? exchangedRows : rows.length / (size * factors);
   const isSound = Number.isInteger(count) && count > 0 && (exchangedRows === 0 || rows.length === 0);
   if (isSound) return count;
   throw new ShapeError(

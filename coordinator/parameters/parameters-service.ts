@@ -121,12 +121,14 @@ function replier(
   factors: number,
 ): Replier {
   const exchange = host.exchange(request.sessionId);
-  const step = rowsPerChunk(factors);
+  const { encoding } = request;
+  const step = rowsPerChunk(factors, encoding);
   const inMessages: Replier['send'] = async (writer, table, row, end) => {
     for (let from = row; from < end; from += step) {
       const rows = table.subarray(from * factors, Math.min(end, from + step) * factors);
-      host.moved('out', 'message', rows.byteLength);
-      await writer.write({ chunk: encodeRows(rows, from) });
+      const chunk = encodeRows(rows, from, encoding);
+      host.moved('out', 'message', chunk.rows.length);
+      await writer.write({ chunk });
     }
   };
   if (exchange === undefined) return { rowsMax: step, send: inMessages };

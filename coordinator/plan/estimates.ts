@@ -21,6 +21,8 @@ export interface EstimateInput {
   interactions: number;
   hasValues: boolean;
   factors: number;
+  /** Of a number of a row in a message. */
+  wireBytes: 2 | 4;
   blocks: { users: readonly PlanBlock[]; items: readonly PlanBlock[] };
   workers: number;
   threads: number;
@@ -63,7 +65,7 @@ export function estimate(input: EstimateInput): Estimates {
         inFlight,
     ),
     // Each row goes up once and comes down to every worker but the one that computed it.
-    wireBytesPerEpoch: workers * tableBytes,
+    wireBytesPerEpoch: (workers * tableBytes * input.wireBytes) / 4,
     flopsPerEpoch,
   };
 }

@@ -61,7 +61,15 @@ export function planRun(input: PlanInput): RunPlan {
     factors,
     blocks,
     shards: { users: place('users'), items: place('items') },
-    estimates: estimate({ ...counts, factors, blocks, workers, threads, clocksPerEpoch: clocksOf(config) }),
+    estimates: estimate({
+      ...counts,
+      factors,
+      wireBytes: config['train.wire'] === 'bf16' ? 2 : 4,
+      blocks,
+      workers,
+      threads,
+      clocksPerEpoch: clocksOf(config),
+    }),
   };
 }
 

@@ -70,6 +70,11 @@ const schema = z.strictObject({
   'train.audit_share': z.number().min(0).max(1).default(0.001),
   'train.epochs': z.int().min(1).max(100_000).default(16),
   'train.seed': z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
+  /**
+   * How rows of factors travel in messages (`ials`). As `bf16` half as many bytes; then every solved row is rounded
+   * once, wherever it goes.
+   */
+  'train.wire': z.enum(['f32', 'bf16']).default('f32'),
   /** Compute the loss after every phase. */
   'train.loss': z.boolean().default(false),
   /** `phases` for iALS; `bsp`, `ssp:S`, `asp` or `local:K` for models that push and pull. */
@@ -212,6 +217,11 @@ function withSync(config: RunConfig, given: Record<string, unknown>): RunConfig 
     refuse(config['train.early_stopping'] !== 0, 'train.early_stopping', 'only bpr and mf can stop early');
     return config;
   }
+  refuse(
+    config['train.wire'] !== 'f32',
+    'train.wire',
+    'what bpr and mf learn in a step is lost in bf16; leave it out',
+  );
   const staleness = config['train.staleness'];
   const text = given['train.sync'] === undefined ? 'bsp' : config['train.sync'];
   const mode = parseSyncMode(text === 'ssp' ? `ssp:${staleness}` : text);

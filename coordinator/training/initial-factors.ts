@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { roundToBfloat16 } from '../../common/bfloat16.js';
 import { addPackedGram, packedGramLength, packedGramOf } from '../../models/gram.js';
 import { initFactors } from '../../models/ials/init-factors.js';
 import { rowPenalty } from '../../models/ials/objective.js';
@@ -27,6 +28,7 @@ export async function initialItems(
   for (const { rowStart, rowEnd } of blocks) {
     const rows = new Float32Array((rowEnd - rowStart) * factors);
     initFactors(rows, { seed, side: 'items', rowStart, rowEnd, factors, stdDev });
+    if (config['train.wire'] === 'bf16') roundToBfloat16(rows);
     addPackedGram(gram, packedGramOf(rows, rowEnd - rowStart, factors));
     for (let row = rowStart; row < rowEnd; row++) {
       penalty +=

@@ -231,6 +231,7 @@ function runSpec(runs: Runs, runId: string): GetRunSpecResponse {
     objective: objectiveOf(run.config),
     solver: solverOf(run.config),
     factors: columnsOf(run.config),
+    rowsEncoding: run.config['train.wire'] === 'bf16' ? 'ROWS_ENCODING_BF16' : 'ROWS_ENCODING_F32',
     wantsLoss: run.config['train.loss'],
     users: train.manifest.users,
     items: train.manifest.items,

@@ -87,6 +87,7 @@ describe('rows', () => {
       side: 'users',
       rows: ROWS,
       factors: FACTORS,
+      encoding: 'ROWS_ENCODING_F32',
       device,
       link,
       homes: new RowHomes(link, { users: ROWS, items: 1 }, [], {}),
