@@ -57,6 +57,9 @@ export const ERROR_CODES = {
   STOA_ROUND_FAILED: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_CHECKSUM: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
   STOA_TORN: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
+  STOA_BUDGET: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
+  STOA_LEDGER_DAMAGED: { exitCode: 1, grpcStatus: GRPC.DATA_LOSS },
+  STOA_LEDGER_CHANGED: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_DISK_FULL: { exitCode: 1, grpcStatus: GRPC.RESOURCE_EXHAUSTED },
   STOA_DISK_FAILED: { exitCode: 1, grpcStatus: GRPC.UNAVAILABLE },
   STOA_LOCKED: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
@@ -124,7 +127,7 @@ export class StateError extends StoaError {}
 export class FencedError extends StoaError {}
 /** The device cannot do this; the message says what it lacks. */
 export class DeviceError extends StoaError {}
-/** A round that would spend or reveal too much. */
+/** It would spend or reveal more than was allowed. */
 export class PrivacyError extends StoaError {}
 /** A round that cannot go on as its protocol says: a message that does not belong there, shares that do not fit. */
 export class RoundError extends StoaError {}
