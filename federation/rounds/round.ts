@@ -118,8 +118,9 @@ export class Round {
     // Later rounds of a sweep are over the cohort of its first: other sums would not fit those that came before.
     if (this.key.exchange > 0 && !isSupporting(step)) return this.cohort.length;
     const { cohortMin, isMasked } = this.#plan;
-    if (!isMasked || step === 'keys') return cohortMin;
-    const threshold = unmaskThreshold(this.#answered[0]!.size);
+    if (!isMasked) return cohortMin;
+    // Of all who were asked: they are the cohort that the terms of a masked sum name, and its shares are for.
+    const threshold = unmaskThreshold(this.cohort.length);
     return isSupporting(step) ? threshold : Math.max(cohortMin, threshold);
   }
 
