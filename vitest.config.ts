@@ -11,7 +11,13 @@ export default defineConfig({
     reporters: ['./scripts/skipped-tests.mjs', 'default'],
     coverage: {
       provider: 'v8',
-      include: ['models/**/*.ts', 'datasets/**/*.ts', 'coordinator/**/*.ts', 'worker/**/*.ts'],
+      include: [
+        'models/**/*.ts',
+        'datasets/**/*.ts',
+        'federation/**/*.ts',
+        'coordinator/**/*.ts',
+        'worker/**/*.ts',
+      ],
       // The script prints it by folder: scripts/test.mjs.
       reporter: ['json-summary'],
     },
