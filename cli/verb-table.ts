@@ -121,6 +121,13 @@ export const VERBS: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/parameters.js')).command,
   },
   {
+    name: 'federation',
+    isGroup: true,
+    group: ROLES,
+    summary: 'Found a federation, invite and revoke members, join one',
+    load: async () => (await import('./verbs/federation.js')).command,
+  },
+  {
     name: 'participant',
     group: ROLES,
     summary: 'Take part in a federated training',

@@ -1,26 +1,51 @@
 // Files and folders that appear complete or not at all: written under a temporary name, synced, renamed.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { StateError, SystemError } from './errors.js';
 
-/** Writes a file under a temporary name, syncs it and renames it into place. */
-export async function writeFileAtomic(file: string, data: Uint8Array | string): Promise<void> {
+/** Writes a file under a temporary name, syncs it and renames it into place. @param mode @default 0o666, less umask */
+export async function writeFileAtomic(file: string, data: Uint8Array | string, mode?: number): Promise<void> {
   const temporary = temporaryName(file);
   try {
-    const handle = await open(temporary, 'w');
-    try {
-      await handle.writeFile(data);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writeSynced(temporary, data, mode);
     await rename(temporary, file);
     await syncPath(path.dirname(file));
   } catch (error) {
     await rm(temporary, { force: true });
     throw explainDisk(error, file);
+  }
+}
+
+/**
+ * Makes a file that appears complete, unless one of that name is there: of several who try at once, one wins.
+ *
+ * @returns false: the file was there already and is as it was.
+ */
+export async function createFileAtomic(file: string, data: Uint8Array | string): Promise<boolean> {
+  const temporary = temporaryName(file);
+  try {
+    await writeSynced(temporary, data);
+    // Unlike a rename, a link never takes the place of a file.
+    await link(temporary, file);
+    await syncPath(path.dirname(file));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw explainDisk(error, file);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function writeSynced(file: string, data: Uint8Array | string, mode?: number): Promise<void> {
+  const handle = await open(file, 'w', mode);
+  try {
+    await handle.writeFile(data);
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

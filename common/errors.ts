@@ -14,6 +14,7 @@ const GRPC = {
   INTERNAL: 13,
   UNAVAILABLE: 14,
   DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
 } as const;
 
 /**
@@ -39,7 +40,14 @@ export const ERROR_CODES = {
   STOA_NOT_FOUND_RUN: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
   STOA_NOT_FOUND_MODEL: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
   STOA_NOT_FOUND_ITEM: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
+  STOA_NOT_FOUND_FEDERATION: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
+  STOA_NOT_FOUND_MEMBER: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
   STOA_ACCESS: { exitCode: 1, grpcStatus: GRPC.PERMISSION_DENIED },
+  STOA_ACCESS_INVITATION: { exitCode: 1, grpcStatus: GRPC.UNAUTHENTICATED },
+  STOA_ACCESS_CERTIFICATE: { exitCode: 1, grpcStatus: GRPC.UNAUTHENTICATED },
+  STOA_ACCESS_REVOKED: { exitCode: 1, grpcStatus: GRPC.PERMISSION_DENIED },
+  STOA_ACCESS_FEDERATION: { exitCode: 1, grpcStatus: GRPC.UNAUTHENTICATED },
+  STOA_ACCESS_CLOCK: { exitCode: 1, grpcStatus: GRPC.UNAUTHENTICATED },
   STOA_NO_MODEL: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_NO_PARAMETERS: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_NO_PREVIOUS_MODEL: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
@@ -121,6 +129,8 @@ export class ShapeError extends StoaError {}
 export class NumericError extends StoaError {}
 /** No such file, dataset, run, model or item. */
 export class NotFoundError extends StoaError {}
+/** Who are you; not yours to do. */
+export class AccessError extends StoaError {}
 /** A right request at the wrong moment. */
 export class StateError extends StoaError {}
 /** Someone else holds it now: a lease, a session, a clock. */

@@ -2,6 +2,7 @@
 
 import { type ServiceError, status } from '@grpc/grpc-js';
 import {
+  AccessError,
   CorruptError,
   DataError,
   DeviceError,
@@ -29,6 +30,7 @@ const CLASSES: readonly [prefix: string, errorClass: StoaErrorClass][] = [
   ['STOA_SHAPE', ShapeError],
   ['STOA_NUMERIC', NumericError],
   ['STOA_NOT_FOUND', NotFoundError],
+  ['STOA_ACCESS_', AccessError],
   ['STOA_DEVICE', DeviceError],
   ['STOA_DEVICE_LOST', DeviceError],
   ['STOA_CHECKSUM', CorruptError],

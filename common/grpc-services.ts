@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { type GrpcObject, loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import type { ProtoGrpcType as EnrolmentProto } from '../proto/generated/enrolment.js';
 import type { ProtoGrpcType as HoldersProto } from '../proto/generated/holders.js';
 import type { ProtoGrpcType as RecommendProto } from '../proto/generated/recommend.js';
 import type { ProtoGrpcType as TrainingProto } from '../proto/generated/training.js';
@@ -10,6 +11,7 @@ import type { ProtoGrpcType as WorkerProto } from '../proto/generated/worker.js'
 import { packageRoot } from './package-root.js';
 
 type ServiceNamespace = {
+  federation: EnrolmentProto['stoa']['federation'];
   recommend: RecommendProto['stoa']['recommend'];
   training: {
     v1: TrainingProto['stoa']['training']['v1'] & WorkerProto['stoa']['training']['v1'];
@@ -20,6 +22,7 @@ type ServiceNamespace = {
 };
 
 const FILES = [
+  'stoa/federation/v1/enrolment.proto',
   'stoa/recommend/v1/recommend.proto',
   'stoa/training/v1/training.proto',
   'stoa/training/v1/worker.proto',

@@ -4,6 +4,8 @@ import type { Http2Server, ServerHttp2Session } from 'node:http2';
 import {
   logVerbosity,
   Server,
+  type ServerCredentials,
+  type ServerInterceptor,
   type ServerOptions,
   type ServiceDefinition,
   setLogVerbosity,
@@ -39,6 +41,10 @@ export interface GrpcServerOptions {
   /** Port 0 lets the system choose. */
   listen: HostPort;
   tls: TlsOptions;
+  /** Instead of those that `tls` names. */
+  credentials?: ServerCredentials;
+  /** What calls pass after the bounds that hold for all. */
+  interceptors?: readonly ServerInterceptor[];
   services: readonly GrpcServiceEntry[];
   /** Greatest message that is taken in, bytes; what is sent is bounded by who makes it. @default 4 MiB */
   maxMessageBytes?: number;
@@ -67,9 +73,10 @@ export interface GrpcServer {
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   // grpc-js prints errors that it also reports; they are shown once, in our words.
   if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
-  const credentials = serverCredentials(options.listen.host, options.tls);
+  const credentials = options.credentials ?? serverCredentials(options.listen.host, options.tls);
   const gate = new CallGate();
-  const server = new Server(channelOptions(options.maxMessageBytes ?? MESSAGE_BYTES_MAX, gate));
+  const interceptors = [gate.interceptor, ...(options.interceptors ?? [])];
+  const server = new Server(channelOptions(options.maxMessageBytes ?? MESSAGE_BYTES_MAX, interceptors));
   for (const { definition, implementation } of options.services) {
     server.addService(definition, implementation);
   }
@@ -118,7 +125,7 @@ export function explainBind(error: unknown, listen: HostPort): unknown {
   return error;
 }
 
-function channelOptions(maxMessageBytes: number, gate: CallGate): ServerOptions {
+function channelOptions(maxMessageBytes: number, interceptors: ServerInterceptor[]): ServerOptions {
   return {
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_concurrent_streams': STREAMS_MAX,
@@ -127,7 +134,7 @@ function channelOptions(maxMessageBytes: number, gate: CallGate): ServerOptions 
     // Finds peers that vanished without a goodbye. Below 30 s, pings break calls on a connection that is draining.
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
-    interceptors: [gate.interceptor],
+    interceptors,
   };
 }
 

@@ -21,6 +21,9 @@ const PURE = [
   'coordinator/schedule/',
   'coordinator/serving/recommender.ts',
   'federation/rounds/',
+  'federation/trust/access-table.ts',
+  'federation/trust/allowance.ts',
+  'federation/trust/token-bucket.ts',
 ];
 
 /** Packages without I/O, clock or chance. */
@@ -33,7 +36,7 @@ const files = sourceFiles(Object.keys(ARROWS));
 
 describe('the house', () => {
   it('has source files to check in every folder that this version has', () => {
-    for (const folder of ['common', 'models', 'datasets', 'client', 'coordinator', 'worker']) {
+    for (const folder of ['common', 'models', 'datasets', 'client', 'coordinator', 'federation', 'worker']) {
       expect(files.filter(({ name }) => name.startsWith(`${folder}/`)).length, folder).toBeGreaterThan(1);
     }
   });

@@ -17,6 +17,13 @@ const NESTED = [
   'model ls',
   'model promote',
   'model rollback',
+  'federation init',
+  'federation invite',
+  'federation join',
+  'federation renew',
+  'federation revoke',
+  'federation members',
+  'federation serve',
 ];
 
 describe('stoa', () => {

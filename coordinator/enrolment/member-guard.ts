@@ -1,0 +1,210 @@
+// What every call to a federated coordinator passes: who calls is known from its certificate, may call this method, and
+// stays within its limits. Nothing reaches a handler before.
+
+import type { PeerCertificate } from 'node:tls';
+import {
+  Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+} from '@grpc/grpc-js';
+import type { Clock } from '../../common/clock.js';
+import { AccessError, StoaError } from '../../common/errors.js';
+import { type AccessTable, callersOf, requireAccess } from '../../federation/trust/access-table.js';
+import {
+  Allowance,
+  DEFAULT_LIMITS,
+  type MemberLimits,
+  STRANGER_LIMITS,
+} from '../../federation/trust/allowance.js';
+import { toServiceError } from '../grpc-errors.js';
+import type { KnownCaller, MembershipRegister } from './membership-register.js';
+import { messageBytes } from './metered-definition.js';
+import { refusedCertificate } from './refused-certificate.js';
+
+/** How often open calls are looked at for members that were revoked meanwhile. */
+const REVOCATION_CHECK_MS = 1000;
+/** Addresses without a certificate whose calls are counted; beyond it those that are idle are forgotten. */
+const STRANGERS_MAX = 10_000;
+
+/** A call of grpc-js, as interceptors and handlers see it. */
+export interface AuthenticatedCall {
+  getAuthContext(): { sslPeerCertificate?: PeerCertificate } | null;
+}
+
+export interface GuardOptions {
+  register: MembershipRegister;
+  clock: Clock;
+  table: AccessTable;
+  /** Of every member. @default DEFAULT_LIMITS */
+  limits?: MemberLimits;
+  /** Of every address whose callers have no certificate. @default STRANGER_LIMITS */
+  strangerLimits?: MemberLimits;
+}
+
+interface OpenCall {
+  end: (error: StoaError) => void;
+  member: KnownCaller | undefined;
+}
+
+export class MemberGuard {
+  readonly #options: GuardOptions;
+  /** By member's name, or "at ADDRESS". */
+  readonly #allowances = new Map<string, Allowance>();
+  readonly #open = new Set<OpenCall>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: GuardOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#endRevoked(), REVOCATION_CHECK_MS).unref();
+  }
+
+  readonly interceptor: ServerInterceptor = (method, call) => {
+    let admitted: { allowance: Allowance; open: OpenCall; timer: NodeJS.Timeout } | undefined;
+    let isOver = false;
+    const release = () => {
+      isOver = true;
+      if (admitted === undefined) return;
+      clearTimeout(admitted.timer);
+      admitted.allowance.endCall();
+      this.#open.delete(admitted.open);
+      admitted = undefined;
+    };
+    const end = (error: unknown) => {
+      if (isOver) return;
+      release();
+      const { code, details, metadata } = toServiceError(error);
+      call.sendStatus({ code, details, metadata: metadata ?? new Metadata() });
+    };
+    return new ServerInterceptingCall(call, {
+      start: (next) =>
+        next(
+          new ServerListenerBuilder()
+            .withOnReceiveMetadata((metadata, forward) => {
+              try {
+                const { member, allowance } = this.#admit(method.path, call);
+                const open = { end, member };
+                const timer = setTimeout(() => end(tooLong(allowance)), allowance.callMsMax).unref();
+                this.#open.add(open);
+                admitted = { allowance, open, timer };
+              } catch (error) {
+                return end(error);
+              }
+              forward(metadata);
+            })
+            .withOnReceiveMessage((message, forward) => {
+              try {
+                admitted?.allowance.takeBytes(messageBytes(message), this.#options.clock.nowMs());
+              } catch (error) {
+                return end(error);
+              }
+              if (!isOver) forward(message);
+            })
+            .withOnCancel(release)
+            .build(),
+        ),
+      sendMessage: (message, next) => {
+        if (!isOver) next(message);
+      },
+      sendStatus: (callStatus, next) => {
+        if (isOver) return;
+        release();
+        next(callStatus);
+      },
+    });
+  };
+
+  /**
+   * The member that makes a call, for handlers.
+   *
+   * @throws {AccessError} `STOA_ACCESS_CERTIFICATE`: the caller has shown no valid certificate, or lost it meanwhile.
+   */
+  memberOf(call: AuthenticatedCall): KnownCaller {
+    const member = this.#known(call);
+    if (member === undefined) throw new AccessError('STOA_ACCESS_CERTIFICATE', refusedCertificate(call));
+    return member;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #admit(path: string, call: ServerInterceptingCallInterface) {
+    const { table, clock } = this.#options;
+    const isForAnyone = callersOf(path, table)?.includes('anyone') === true;
+    const member = isForAnyone ? this.#knownOrNone(call) : this.#known(call);
+    const allowance = this.#allowance(member, call);
+    // Counted before anything else is said: asking is what is limited.
+    allowance.beginCall(clock.nowMs());
+    try {
+      if (member === undefined && !isForAnyone && callersOf(path, table) !== undefined) {
+        throw new AccessError('STOA_ACCESS_CERTIFICATE', refusedCertificate(call));
+      }
+      requireAccess(path, member?.role ?? 'anyone', table);
+    } catch (error) {
+      allowance.endCall();
+      throw error;
+    }
+    return { member, allowance };
+  }
+
+  /** Who has shown a certificate of this federation; undefined without one. @throws {AccessError} it is no longer good. */
+  #known(call: AuthenticatedCall): KnownCaller | undefined {
+    const certificate = call.getAuthContext()?.sslPeerCertificate;
+    if (certificate === undefined) return undefined;
+    const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+    return this.#options.register.standing(fingerprint, this.#options.clock.date());
+  }
+
+  /** Who joins anew may still have an old certificate at hand. */
+  #knownOrNone(call: ServerInterceptingCallInterface): KnownCaller | undefined {
+    try {
+      return this.#known(call);
+    } catch (error) {
+      if (error instanceof AccessError) return undefined;
+      throw error;
+    }
+  }
+
+  #allowance(member: KnownCaller | undefined, call: ServerInterceptingCallInterface): Allowance {
+    const who = member?.name ?? `at ${call.getPeer().replace(/:\d+$/, '')}`;
+    const nowMs = this.#options.clock.nowMs();
+    let allowance = this.#allowances.get(who);
+    if (allowance === undefined) {
+      if (this.#allowances.size >= STRANGERS_MAX) this.#forgetIdle(nowMs);
+      const { limits = DEFAULT_LIMITS, strangerLimits = STRANGER_LIMITS } = this.#options;
+      allowance = new Allowance(
+        member?.name ?? 'this address',
+        member === undefined ? strangerLimits : limits,
+        nowMs,
+      );
+      this.#allowances.set(who, allowance);
+    }
+    return allowance;
+  }
+
+  #forgetIdle(nowMs: number): void {
+    for (const [who, allowance] of this.#allowances) {
+      if (allowance.isIdle(nowMs)) this.#allowances.delete(who);
+    }
+  }
+
+  #endRevoked(): void {
+    for (const { member, end } of this.#open) {
+      if (member === undefined || !this.#options.register.isRevoked(member.name)) continue;
+      end(
+        new AccessError('STOA_ACCESS_REVOKED', `${member.name} is no longer a member of this federation`, {
+          fields: { member: member.name },
+        }),
+      );
+    }
+  }
+}
+
+function tooLong(allowance: Allowance): StoaError {
+  return new StoaError(
+    'STOA_DEADLINE',
+    `the call lasted longer than ${allowance.callMsMax / 1000} s, the most it may`,
+  );
+}
