@@ -64,6 +64,11 @@ export class HeldSteps {
     return this.#o.columns;
   }
 
+  /** Updates of one block that wait beside one another, at most. */
+  get heldMost(): number {
+    return Math.max(0, ...[...this.#updates.values()].map(({ length }) => length));
+  }
+
   /** Of the rows, and of the copies that are kept of them. */
   get byteLength(): number {
     const best = Object.values(this.#best).reduce((sum, { rows }) => sum + rows.byteLength, 0);

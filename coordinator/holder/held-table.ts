@@ -66,6 +66,11 @@ export class HeldTable {
     return this.#clock;
   }
 
+  /** Results of one block that stand beside one another, at most. */
+  get heldMost(): number {
+    return Math.max(0, ...[...this.#slots.values()].map(({ aside }) => 1 + aside.size));
+  }
+
   /** Of the rows at one clock. */
   get byteLength(): number {
     return this.#buffers[0].byteLength;

@@ -2,7 +2,8 @@
 
 import { StateError } from '../../common/errors.js';
 import type { TlsOptions } from '../../common/grpc-security.js';
-import type { Holder, HolderRoster } from './holder-roster.js';
+import type { HolderRoster } from './holder-roster.js';
+import type { Holder } from './holder-sessions.js';
 import { PlacedTables, type PlacedTablesOptions } from './placed-tables.js';
 
 /** Processes of one machine start together with the coordinator; others are started by somebody who reads the message. */
