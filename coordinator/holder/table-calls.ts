@@ -11,15 +11,15 @@ import { type HeldTables, sideOfTables, type TablesKey } from './held-tables.js'
 export function fillTable(
   tables: HeldTables,
   key: TablesKey,
-  { side: name, chunk }: Pick<FilledRows__Output, 'side' | 'chunk'>,
+  { side: name, chunk, clock }: FilledRows__Output,
 ): void {
   const open = tables.named(key);
   const side = sideOf(name);
   const { rowStart } = chunk!;
   if (open.steps === undefined) {
     const table = sideOfTables(open, side);
-    table.fill(rowStart, decodeRows(chunk!, table.factors));
-  } else open.steps.fill(side, rowStart, decodeRows(chunk!, open.steps.columns));
+    table.fill(clock, rowStart, decodeRows(chunk!, table.factors));
+  } else open.steps.fill(side, clock, rowStart, decodeRows(chunk!, open.steps.columns));
 }
 
 export function acceptResults(tables: HeldTables, { key, results }: AcceptResultsRequest__Output): void {

@@ -32,20 +32,27 @@ export interface TablesOfRun {
   readonly factors: number;
 }
 
+interface FilledPart {
+  readonly side: Side;
+  readonly clock: number;
+  readonly rowStart: number;
+  readonly rows: Float32Array;
+}
+
 export class HolderLink extends GrpcLink {
   readonly holder: Holder;
   readonly #run: TablesOfRun;
   readonly #tables: TablesServiceClient;
   readonly #parameters: ParametersServiceClient;
   readonly #gone = new AbortController();
-  readonly #onLost: (loss: HolderLost) => void;
+  readonly #onFailed: (loss: HolderLost) => void;
 
-  /** @param onLost called once, when a call has failed for good. */
-  constructor(holder: Holder, run: TablesOfRun, tls: TlsOptions, onLost: (loss: HolderLost) => void) {
+  /** @param onFailed told of calls that have failed for good, not of those that were ended by `abandon`. */
+  constructor(holder: Holder, run: TablesOfRun, tls: TlsOptions, onFailed: (loss: HolderLost) => void) {
     super(holder.address);
     this.holder = holder;
     this.#run = run;
-    this.#onLost = onLost;
+    this.#onFailed = onFailed;
     const target = formatAddress(holder.address);
     const credentials = channelCredentials(holder.address.host, tls);
     this.#tables = new services.parameters.v1.TablesService(target, credentials, LINK_OPTIONS);
@@ -54,14 +61,15 @@ export class HolderLink extends GrpcLink {
 
   /** Errors of all calls: {HolderLost}. */
   async open(request: OpenTablesRequest): Promise<void> {
-    await this.#insist((signal) =>
-      this.call(this.#tables, TABLES.OpenTables, request, { signal, timeoutMs: OPEN_MS }),
+    await this.#insist(
+      (signal) => this.call(this.#tables, TABLES.OpenTables, request, { signal, timeoutMs: OPEN_MS }),
+      'open',
     );
   }
 
-  /** Writes rows of the clock that the tables were opened at. */
-  fill(side: Side, rowStart: number, rows: Float32Array): Promise<void> {
-    return this.#insist((signal) => this.#fill(side, rowStart, rows, signal));
+  /** Writes rows of a clock. */
+  fill(side: Side, clock: number, rowStart: number, rows: Float32Array): Promise<void> {
+    return this.#insist((signal) => this.#fill({ side, clock, rowStart, rows }, signal));
   }
 
   async perform(task: HolderTask): Promise<void> {
@@ -118,7 +126,7 @@ export class HolderLink extends GrpcLink {
     return { holderId, runId, generation };
   }
 
-  #fill(side: Side, rowStart: number, rows: Float32Array, signal: AbortSignal): Promise<void> {
+  #fill({ side, clock, rowStart, rows }: FilledPart, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const call = this.#tables.FillTable({ deadline: Date.now() + FILL_MS }, (error) => {
         signal.removeEventListener('abort', onAbort);
@@ -134,7 +142,7 @@ export class HolderLink extends GrpcLink {
         for (let row = 0; row * factors < rows.length; row += step) {
           const piece = rows.subarray(row * factors, (row + step) * factors);
           const chunk = encodeRows(piece, rowStart + row);
-          await writeMessage(call, { filled: { side: sideName(side), chunk } });
+          await writeMessage(call, { filled: { side: sideName(side), clock, chunk } });
         }
         call.end();
       };
@@ -143,33 +151,28 @@ export class HolderLink extends GrpcLink {
     });
   }
 
-  async #insist<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #insist<T>(call: (signal: AbortSignal) => Promise<T>, what?: 'open'): Promise<T> {
     const begunMs = performance.now();
     for (;;) {
       try {
         return await call(this.#gone.signal);
       } catch (error) {
-        if (!this.#isWorthAnother(error, performance.now() - begunMs)) throw this.#lose(error);
+        if (!this.#isWorthAnother(error, performance.now() - begunMs, what)) throw this.#lose(error);
         await sleep(RETRY_MS);
       }
     }
   }
 
-  #isWorthAnother(error: unknown, insistedMs: number): boolean {
-    return !this.#gone.signal.aborted && isWorthAnother(error, insistedMs);
+  #isWorthAnother(error: unknown, insistedMs: number, what?: 'open'): boolean {
+    return !this.#gone.signal.aborted && isWorthAnother(error, insistedMs, what);
   }
 
   #lose(error: unknown): HolderLost {
+    if (error instanceof HolderLost) return error;
     const { name } = this.holder;
-    const loss =
-      error instanceof HolderLost
-        ? error
-        : new HolderLost(
-            `parameter process ${name} at ${this.target} failed: ${messageOf(error)}`,
-            false,
-            error,
-          );
-    this.#onLost(loss);
+    const message = `parameter process ${name} at ${this.target} failed: ${messageOf(error)}`;
+    const loss = new HolderLost(message, false, error);
+    this.#onFailed(loss);
     return loss;
   }
 }

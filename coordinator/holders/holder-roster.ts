@@ -23,7 +23,10 @@ export class HolderRoster {
     this.#clock = clock;
     this.#log = log;
     this.#sessions = new HolderSessions(timing, clock.nowMs());
-    this.#timer = setInterval(() => this.#giveUp(this.#sessions.tick(clock.nowMs())), timing.heartbeatMs / 2);
+    this.#timer = setInterval(
+      () => this.#tellGone(this.#sessions.tick(clock.nowMs())),
+      timing.heartbeatMs / 2,
+    );
   }
 
   get timing(): HolderTiming {
@@ -54,7 +57,7 @@ export class HolderRoster {
 
   register(name: string, address: HostPort): Holder {
     const holder = { id: randomUUID(), name, address };
-    this.#giveUp(this.#sessions.register(holder, this.#clock.nowMs()));
+    this.#tellGone(this.#sessions.register(holder, this.#clock.nowMs()));
     this.#log.info({ parameters: name, address: formatAddress(address) }, 'a parameter process joined');
     for (const wake of this.#waiting) wake();
     return holder;
@@ -62,6 +65,11 @@ export class HolderRoster {
 
   heartbeat(id: string, peakRssBytes: number): void {
     this.#sessions.heartbeat(id, peakRssBytes, this.#clock.nowMs());
+  }
+
+  giveUp({ id }: Holder, why: string): void {
+    const gone = this.#sessions.giveUp(id, why);
+    if (gone !== undefined) this.#tellGone([gone]);
   }
 
   /** A process leaves in good order: resolves when nothing needs its rows any more. */
@@ -102,7 +110,7 @@ export class HolderRoster {
     this.#listener = undefined;
   }
 
-  #giveUp(gone: readonly GoneHolder[]): void {
+  #tellGone(gone: readonly GoneHolder[]): void {
     for (const { holder, why } of gone) {
       this.#log.warn({ parameters: holder.name }, `a parameter process is gone: ${why}`);
       const loss = new HolderLost(`parameter process ${holder.name} is gone: ${why}`);

@@ -60,7 +60,7 @@ export class HolderSessions {
   register(holder: Holder, nowMs: number): GoneHolder[] {
     const gone = [...this.#entries.values()]
       .filter((entry) => entry.holder.name === holder.name)
-      .map((entry) => this.#giveUp(entry, 'it was started again, or another has its name'));
+      .map((entry) => this.#remove(entry, 'it was started again, or another has its name'));
     this.#entries.set(holder.id, { holder, lastHeardMs: nowMs, peakRssBytes: 0, isLeaving: false });
     return gone;
   }
@@ -73,6 +73,15 @@ export class HolderSessions {
     }
     entry.lastHeardMs = nowMs;
     entry.peakRssBytes = Math.max(entry.peakRssBytes, peakRssBytes);
+  }
+
+  /**
+   * A call to the process failed for good. It may have lost its place without our knowledge, or be cut off: it takes no
+   * rows until it has joined again. Undefined: it is not there any more.
+   */
+  giveUp(id: string, why: string): GoneHolder | undefined {
+    const entry = this.#entries.get(id);
+    return entry && this.#remove(entry, why);
   }
 
   /** It takes no more rows; those that it has can still be read. Undefined: it is not there. */
@@ -96,12 +105,12 @@ export class HolderSessions {
     for (const entry of this.#entries.values()) {
       if (wasFrozen) entry.lastHeardMs = nowMs;
       const isSilent = nowMs - entry.lastHeardMs > sessionTimeoutMs;
-      if (isSilent) gone.push(this.#giveUp(entry, `it was silent for ${sessionTimeoutMs / 1000} s`));
+      if (isSilent) gone.push(this.#remove(entry, `it was silent for ${sessionTimeoutMs / 1000} s`));
     }
     return gone;
   }
 
-  #giveUp({ holder }: Entry, why: string): GoneHolder {
+  #remove({ holder }: Entry, why: string): GoneHolder {
     this.#entries.delete(holder.id);
     return { holder, why };
   }

@@ -6,11 +6,14 @@ import type { Side } from '../../models/csr.js';
 import type { RowSource } from '../parameters/row-source.js';
 import { HolderLink } from './holder-link.js';
 import type { HolderLost } from './holder-lost.js';
+import type { Holder } from './holder-sessions.js';
 import { PlacedResults, type PlacedResultsOptions } from './placed-results.js';
 import { SECRET_BYTES } from './receipt.js';
 
 export interface PlacedTablesOptions extends Omit<PlacedResultsOptions, 'secret'> {
   readonly tls: TlsOptions;
+  /** Told of a process that does not do what it is asked to, before `onLost`. */
+  readonly onFailed: (holder: Holder, loss: HolderLost) => void;
   /** Told once, when rows are gone. */
   readonly onLost: (loss: HolderLost) => void;
 }
@@ -25,15 +28,16 @@ export class PlacedTables {
   #loss: HolderLost | undefined;
 
   private constructor(options: PlacedTablesOptions) {
-    const { holders, runId, factors, tls, onLost } = options;
+    const { holders, runId, factors, tls, onFailed, onLost } = options;
     this.results = new PlacedResults({ ...options, secret: randomBytes(SECRET_BYTES) });
     this.#onLost = onLost;
-    this.#links = holders.map(
-      (holder, place) =>
-        new HolderLink(holder, { ...this.results.keyOf(place), runId, factors }, tls, (loss) =>
-          this.lose(loss),
-        ),
-    );
+    this.#links = holders.map((holder, place) => {
+      const run = { ...this.results.keyOf(place), runId, factors };
+      return new HolderLink(holder, run, tls, (loss) => {
+        onFailed(holder, loss);
+        this.lose(loss);
+      });
+    });
   }
 
   /** Makes room in all processes; rows are zero. @throws {HolderLost}; what a process said of tables it cannot take. */
@@ -56,22 +60,22 @@ export class PlacedTables {
     return this.results.rows(side);
   }
 
-  /** Writes rows of the clock that the tables were opened at. @throws {HolderLost}. */
-  async fill(side: Side, rowStart: number, rows: Float32Array): Promise<void> {
+  /** Writes rows of a clock. @throws {HolderLost}. */
+  async fill(side: Side, clock: number, rowStart: number, rows: Float32Array): Promise<void> {
     const { factors } = this;
     const rowEnd = rowStart + rows.length / factors;
     for (const { holder, ...piece } of this.results.pieces(side, rowStart, rowEnd)) {
       const from = (piece.rowStart - rowStart) * factors;
       const to = (piece.rowEnd - rowStart) * factors;
-      await this.#links[holder]!.fill(side, piece.rowStart, rows.subarray(from, to));
+      await this.#links[holder]!.fill(side, clock, piece.rowStart, rows.subarray(from, to));
     }
   }
 
   /** Writes all rows of a side. @throws {HolderLost}; errors of the source. */
-  async fillFrom(side: Side, source: RowSource): Promise<void> {
+  async fillFrom(side: Side, clock: number, source: RowSource): Promise<void> {
     let row = 0;
     for await (const rows of source.read()) {
-      await this.fill(side, row, rows);
+      await this.fill(side, clock, row, rows);
       row += rows.length / source.factors;
     }
   }

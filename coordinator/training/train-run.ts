@@ -85,8 +85,6 @@ export async function trainRun(run: Run, context: TrainingContext): Promise<Trai
       isAgain = true;
       if (!limit.allows(run.phasesDone)) throw givenUp(run, error);
       context.log.warn(`${error.message}; going back to the last checkpoint`);
-      // What workers keep of the phases that will be done again may differ from what comes of them.
-      context.host.endSessions();
     }
   }
 }
@@ -202,6 +200,10 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
     }
     if (lost !== undefined) throw lost;
     return await trainToEnd(scene, training);
+  } catch (error) {
+    // What workers keep, of where rows are and of phases that will be done again, is not true of the next tables.
+    context.host.endSessions();
+    throw error;
   } finally {
     roster.listen(undefined);
     await scene.checkpoints.settle().catch(() => {});
