@@ -12,18 +12,24 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../common/errors.js';
-import type { Fault } from './faults/chaos-plan.js';
+import type { Fault, Target } from './faults/chaos-plan.js';
 import { type ChaosReport, chaosRound, undisturbedModel } from './faults/chaos-round.js';
 import { ProcessCluster } from './faults/process-cluster.js';
 import { markdownTable } from './support/markdown-table.js';
 
 /** A round that was hit less often shows too little to count. */
 const FAULTS_MIN = 3;
+/** One round in four has its rows in so many parameter processes. */
+const PARAMETERS = 2;
+/** Of the table at the end. */
+const COLUMNS = ['coordinator', 'worker', 'parameters', 'link'] as const;
 
 interface Outcome {
   seed: number;
   model: string;
   transfer: 'auto' | 'grpc';
+  /** Parameter processes that have the rows. */
+  parameters: number;
   report?: ChaosReport;
   /** Empty: the bytes of an undisturbed run. */
   problem: string;
@@ -67,7 +73,8 @@ else {
 async function playRound(seed: number): Promise<Outcome> {
   const model = seed % 3 === 0 ? 'bpr' : 'ials';
   const transfer = seed % 2 === 0 ? 'grpc' : 'auto';
-  const outcome: Outcome = { seed, model, transfer, problem: '' };
+  const parameters = seed % 4 === 3 ? PARAMETERS : 0;
+  const outcome: Outcome = { seed, model, transfer, parameters, problem: '' };
   const work = { dataset, settings: SETTINGS[model] };
   const roundFolder = path.join(folder, `${seed}`);
   try {
@@ -78,6 +85,7 @@ async function playRound(seed: number): Promise<Outcome> {
       folder: roundFolder,
       ...work,
       transfer,
+      parameters,
       seed,
       faults: Number(values.faults),
     });
@@ -91,8 +99,9 @@ async function playRound(seed: number): Promise<Outcome> {
   return outcome;
 }
 
-function lineOf({ seed, model, transfer, report, problem }: Outcome): string {
-  const head = `seed ${seed}  ${model} ${transfer === 'grpc' ? 'rows over gRPC' : 'rows in memory'}`;
+function lineOf({ seed, model, transfer, parameters, report, problem }: Outcome): string {
+  const way = transfer === 'grpc' ? 'rows over gRPC' : 'rows in memory';
+  const head = `seed ${seed}  ${model} ${parameters > 0 ? 'rows in parameter processes' : way}`;
   const verdict = problem === '' ? 'same bytes' : `FAILED: ${problem}`;
   if (report === undefined) return `${head}  ${verdict}`;
   const faults = report.faults.map(faultText).join(', ');
@@ -106,20 +115,26 @@ function faultText({ target, kind, forMs, direction }: Fault): string {
 
 /** How often each kind of fault was done, by what it was done to. */
 function tableOf(all: readonly Outcome[]): string {
-  const counts = new Map<string, Record<'coordinator' | 'worker' | 'link', number>>();
+  const counts = new Map<string, Record<(typeof COLUMNS)[number], number>>();
   for (const { target, kind } of all.flatMap(({ report }) => report?.faults ?? [])) {
-    const row = counts.get(kind) ?? { coordinator: 0, worker: 0, link: 0 };
-    row[target === 'coordinator' ? target : target.endsWith('-link') ? 'link' : 'worker']++;
+    const row = counts.get(kind) ?? { coordinator: 0, worker: 0, parameters: 0, link: 0 };
+    row[columnOf(target)]++;
     counts.set(kind, row);
   }
-  const rows = [...counts].sort().map(([kind, row]) => [kind, row.coordinator, row.worker, row.link]);
+  const rows = [...counts].sort().map(([kind, row]) => [kind, ...COLUMNS.map((column) => row[column])]);
   const total = rows.reduce((sum, [, ...row]) => sum + row.reduce<number>((a, b) => a + Number(b), 0), 0);
   const same = all.filter(({ problem }) => problem === '').length;
   const bytes = all.reduce((sum, { report }) => sum + (report?.proxiedBytes ?? 0), 0);
   return [
-    markdownTable(['fault', 'coordinator', 'worker', 'link'], rows),
+    markdownTable(['fault', ...COLUMNS], rows),
     `${same} of ${all.length} rounds ended with the undisturbed bytes; ${total} faults, ${Math.round(bytes / 1e6)} MB through the proxies`,
   ].join('\n\n');
+}
+
+function columnOf(target: Target): (typeof COLUMNS)[number] {
+  if (target === 'coordinator') return target;
+  if (target.startsWith('p')) return 'parameters';
+  return target.endsWith('-link') ? 'link' : 'worker';
 }
 
 async function syntheticData(): Promise<string> {

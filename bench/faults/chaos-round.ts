@@ -1,5 +1,5 @@
-// One run of real processes that is disturbed while it trains: a coordinator, workers behind proxies, and the client
-// that submitted it and fetches its model.
+// One run of real processes that is disturbed while it trains: a coordinator, workers behind proxies, parameter processes
+// where there are any, and the client that submitted it and fetches its model.
 
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -25,6 +25,8 @@ export interface ChaosRound extends ChaosRun {
   /** `grpc`: all rows cross the proxies; `auto`: rows go through memory, and calls through the proxies. */
   readonly transfer: 'auto' | 'grpc';
   readonly seed: number;
+  /** Parameter processes that have the rows; 0: the coordinator has them. */
+  readonly parameters: number;
   /** At most so many: those that are due after the end of the run are left out. */
   readonly faults: number;
 }
@@ -83,6 +85,8 @@ class Stage {
   readonly #cluster: ProcessCluster;
   readonly #port: number;
   readonly #links: ReadonlyMap<Target, TcpProxy>;
+  /** Where parameter processes are found, also after they were started again. */
+  readonly #parameterPorts: ReadonlyMap<Target, number>;
   readonly #processes = new Map<Target, StoaChild>();
   /** Those that were told to end. */
   readonly #dismissed = new Set<StoaChild>();
@@ -90,11 +94,17 @@ class Stage {
   /** Aborts with the first thing that went wrong, or when the run is over. */
   readonly #end = new AbortController();
 
-  private constructor(round: ChaosRound, port: number, links: Map<Target, TcpProxy>) {
+  private constructor(
+    round: ChaosRound,
+    port: number,
+    links: Map<Target, TcpProxy>,
+    parameterPorts: Map<Target, number>,
+  ) {
     this.#round = round;
     this.#cluster = new ProcessCluster(round.folder);
     this.#port = port;
     this.#links = links;
+    this.#parameterPorts = parameterPorts;
   }
 
   static async open(round: ChaosRound): Promise<Stage> {
@@ -104,13 +114,16 @@ class Stage {
       const random = createRandom(round.seed, n);
       links.set(`w${n}-link`, await TcpProxy.start({ targetPort: port, port: await freePort(), random }));
     }
-    return new Stage(round, port, links);
+    const parameterPorts = new Map<Target, number>();
+    for (let n = 1; n <= round.parameters; n++) parameterPorts.set(`p${n}`, await freePort());
+    return new Stage(round, port, links, parameterPorts);
   }
 
   async play(): Promise<ChaosReport> {
     this.#start('coordinator');
     await untilAnswering(this.#port);
     for (let n = 1; n <= WORKERS; n++) this.#start(`w${n}`);
+    for (const target of this.#parameterPorts.keys()) this.#start(target);
     const client = this.#cluster.stoa(trainLine(this.#round, this.#port));
     this.#all.push({ name: 'client', process: client });
     const isOver = client.ended.then(() => this.#end.abort());
@@ -219,14 +232,22 @@ class Stage {
 
   #start(target: Target): void {
     if (this.#end.signal.aborted) return;
-    const process =
-      target === 'coordinator' ? this.#cluster.coordinator(this.#port) : this.#startWorker(target);
+    const process = this.#spawn(target);
     this.#processes.set(target, process);
     this.#all.push({ name: target, process });
     void process.ended.then(() => {
       if (this.#dismissed.has(process)) return;
       this.#end.abort(new Error(`${target} ended by itself: ${process.said().trim().split('\n').at(-1)}`));
     });
+  }
+
+  #spawn(target: Target): StoaChild {
+    const port = this.#port;
+    if (target === 'coordinator') {
+      return this.#cluster.coordinator(port, '--parameters', `${this.#parameterPorts.size}`);
+    }
+    const own = this.#parameterPorts.get(target);
+    return own === undefined ? this.#startWorker(target) : this.#cluster.parameters(target, own, port);
   }
 
   #startWorker(name: string): StoaChild {

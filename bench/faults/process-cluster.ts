@@ -47,6 +47,12 @@ export class ProcessCluster {
     return this.#start(['worker', '--coordinator', addresses, '--name', name, ...how], env);
   }
 
+  /** @param port of the process itself. @param coordinator its port. */
+  parameters(name: string, port: number, coordinator: number): StoaChild {
+    const where = ['--coordinator', `127.0.0.1:${coordinator}`, '--listen', `127.0.0.1:${port}`];
+    return this.#start(['parameters', ...where, '--name', name]);
+  }
+
   /** Runs a verb of the command line to its end. @throws an Error with what it said: it failed. */
   async run(args: readonly string[]): Promise<void> {
     const { child, ended, said } = this.#start(args);

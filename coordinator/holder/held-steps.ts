@@ -39,6 +39,7 @@ export class HeldSteps {
   readonly #items: SharedRows;
   readonly #kept: Readonly<Record<Side, Float32Array>>;
   readonly #keptClocks: Record<Side, number> = { users: -1, items: -1 };
+  readonly #filledClocks: Record<Side, number> = { users: -1, items: -1 };
   readonly #best: Partial<Record<Side, { clock: number; rows: Float32Array }>> = {};
   /** By block. */
   readonly #updates = new Map<number, HeldUpdate[]>();
@@ -64,14 +65,28 @@ export class HeldSteps {
     return this.#o.columns;
   }
 
+  /** Updates of one block that wait beside one another, at most. */
+  get heldMost(): number {
+    return Math.max(0, ...[...this.#updates.values()].map(({ length }) => length));
+  }
+
   /** Of the rows, and of the copies that are kept of them. */
   get byteLength(): number {
     const best = Object.values(this.#best).reduce((sum, { rows }) => sum + rows.byteLength, 0);
     return 2 * (this.#users.byteLength + this.#items.table.byteLength) + best;
   }
 
-  /** Writes rows, before the first clock. @throws {UsageError} rows that are not here. */
-  fill(side: Side, rowStart: number, rows: Float32Array): void {
+  /**
+   * Writes rows of a clock, before they are kept: those of the best epoch, then those to begin with. Safe to repeat.
+   *
+   * @throws {UsageError} rows that are not here; {FencedError} `STOA_CLOCK_GONE`: rows of a later clock have been filled
+   *   in or kept.
+   */
+  fill(side: Side, clock: number, rowStart: number, rows: Float32Array): void {
+    if (clock < this.#filledClocks[side] || clock <= this.#keptClocks[side]) {
+      throw new FencedError('STOA_CLOCK_GONE', `${side} of clock ${clock} are not to be filled in any more`);
+    }
+    this.#filledClocks[side] = clock;
     const { columns } = this.#o;
     const rowEnd = rowStart + rows.length / columns;
     const table = side === 'users' ? this.#users : this.#items.table;

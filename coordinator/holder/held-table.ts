@@ -66,6 +66,11 @@ export class HeldTable {
     return this.#clock;
   }
 
+  /** Results of one block that stand beside one another, at most. */
+  get heldMost(): number {
+    return Math.max(0, ...[...this.#slots.values()].map(({ aside }) => 1 + aside.size));
+  }
+
   /** Of the rows at one clock. */
   get byteLength(): number {
     return this.#buffers[0].byteLength;
@@ -84,17 +89,19 @@ export class HeldTable {
   at(clock: number, range: Rows): Float32Array {
     const isBefore = clock === this.#clock - 1 && this.#hasClockBefore;
     if (clock !== this.#clock && !isBefore) {
-      throw new FencedError(
-        'STOA_CLOCK_GONE',
-        `${this.#o.side} at clock ${clock} cannot be read, the table is at clock ${this.#clock}; the phase has moved on`,
-      );
+      throw clockGone(this.#o.side, clock, this.#clock);
     }
     const [from, to] = this.#place(range);
     return this.#buffers[clock % 2]!.read(from, to);
   }
 
-  /** Writes rows of the present clock, before the first phase. @throws {UsageError} rows that are not here. */
-  fill(rowStart: number, rows: Float32Array): void {
+  /**
+   * Writes rows of the present clock, before the first phase. Safe to repeat.
+   *
+   * @throws {UsageError} rows that are not here; {FencedError} `STOA_CLOCK_GONE`: the table has gone past the clock.
+   */
+  fill(clock: number, rowStart: number, rows: Float32Array): void {
+    if (clock !== this.#clock) throw clockGone(this.#o.side, clock, this.#clock);
     const { factors } = this.#o;
     const rowEnd = rowStart + rows.length / factors;
     for (const piece of this.pieces([{ rowStart, rowEnd }])) {
@@ -206,4 +213,11 @@ export class HeldTable {
     const { factors } = this.#o;
     return [from * factors, (from + rowEnd - rowStart) * factors];
   }
+}
+
+function clockGone(side: Side, asked: number, present: number): FencedError {
+  return new FencedError(
+    'STOA_CLOCK_GONE',
+    `${side} at clock ${asked} cannot be read or filled, the table is at clock ${present}; the phase has moved on`,
+  );
 }

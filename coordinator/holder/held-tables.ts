@@ -37,6 +37,8 @@ export class HeldTables {
   readonly #storage: StorageMaker;
   #place: { holderId: string; term: number } | undefined;
   #open: OpenTables | undefined;
+  /** The latest generation that was opened in this place: those before it, and it once closed, are never opened again. */
+  #generationLatest = 0;
 
   constructor(storage: StorageMaker) {
     this.#storage = storage;
@@ -51,10 +53,16 @@ export class HeldTables {
   /** A coordinator has given this process a place: what it held before is gone. */
   join(holderId: string, term: number): void {
     this.#place = { holderId, term };
+    this.#generationLatest = 0;
     this.release();
   }
 
-  /** @throws {FencedError} `STOA_SESSION_OVER`, `STOA_NOT_LEADER`; {UsageError} a layout that makes no sense. */
+  /**
+   * Safe to repeat.
+   *
+   * @throws {FencedError} `STOA_SESSION_OVER`, `STOA_NOT_LEADER`, `STOA_CLOCK_GONE` (a later generation was opened);
+   *   {UsageError} a layout that makes no sense.
+   */
   open({ key, term, secret, factors, tables, steps }: OpenTablesRequest__Output): void {
     this.#requirePlace(key?.holderId);
     if (key === null) throw wrong('key');
@@ -63,10 +71,14 @@ export class HeldTables {
     }
     const { runId, generation } = key;
     if (this.#open?.runId === runId && this.#open.generation === generation) return;
+    if (generation <= this.#generationLatest) {
+      throw new FencedError('STOA_CLOCK_GONE', `generation ${generation} of the tables is over`);
+    }
     if (secret.length !== SECRET_BYTES) throw wrong('secret');
     if (factors === 0) throw wrong('factors');
     this.release();
     for (const { parts, rows } of tables) requireAscending(parts, rows);
+    this.#generationLatest = generation;
     const { holderId } = this.#place!;
     if (steps !== null && steps !== undefined) {
       this.#open = {

@@ -1,12 +1,10 @@
 // Handlers of stoa.parameters.v1.ParametersService in a parameter process: reads of its rows, and results on their way.
 
-import { crc32c } from '../../common/checksums.js';
 import { StateError } from '../../common/errors.js';
-import { bytesOf, encodeRows, rowsPerChunk } from '../../common/row-chunks.js';
+import { encodeRows, rowsPerChunk } from '../../common/row-chunks.js';
 import { sideOf } from '../../common/sides.js';
 import { Slots } from '../../common/slots.js';
 import type { Side } from '../../models/csr.js';
-import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
 import type { ParametersServiceHandlers } from '../../proto/generated/stoa/parameters/v1/ParametersService.js';
 import type { PullRowsRequest__Output } from '../../proto/generated/stoa/parameters/v1/PullRowsRequest.js';
 import type { PullRowsResponse } from '../../proto/generated/stoa/parameters/v1/PullRowsResponse.js';
@@ -18,8 +16,8 @@ import type { PushStepRequest__Output } from '../../proto/generated/stoa/paramet
 import type { PushStepResponse } from '../../proto/generated/stoa/parameters/v1/PushStepResponse.js';
 import { type ErrorLog, unary } from '../grpc-errors.js';
 import { clientStream, type StreamWriter, serverStream } from '../grpc-streams.js';
-import { signReceipt } from '../holders/receipt.js';
-import { copyRows, discard, RowsIntake, readHeader } from '../parameters/delivery.js';
+import { discard, readHeader } from '../parameters/delivery.js';
+import { dispositionOf, HeldBlockPush } from './held-push.js';
 import type { HeldTable } from './held-table.js';
 import { type HeldTables, type OpenTables, sideOfTables } from './held-tables.js';
 import { pullStep, pushStep } from './step-rows.js';
@@ -85,39 +83,11 @@ async function pushBlock(
   tables: HeldTables,
   parts: AsyncIterator<PushBlockRequest__Output>,
 ): Promise<PushBlockResponse> {
-  const header = await readHeader(parts);
-  const { block, clock } = header;
-  const outlook = tableOf(tables, header).outlook(block, clock);
-  if (outlook !== 'held') {
+  const push = new HeldBlockPush(tables, await readHeader(parts));
+  if (push.outlook !== 'held') {
     await discard(parts);
-    return { disposition: outlook === 'stale' ? 'DISPOSITION_STALE' : 'DISPOSITION_DUPLICATE' };
+    return { disposition: dispositionOf(push.outlook) };
   }
-  const shape = tableOf(tables, header).shapeOf(block);
-  const intake = new RowsIntake(shape);
-  for (let part = await parts.next(); !part.done; part = await parts.next()) intake.take(part.value);
-  return hold(tables, header, intake);
-}
-
-/** At one moment: nothing else happens in between. */
-function hold(tables: HeldTables, header: BlockHeader__Output, intake: RowsIntake): PushBlockResponse {
-  const { runId, leaseId, block, clock } = header;
-  const side = sideOf(header.side);
-  const chunks = intake.end();
-  const { secret, holderId } = tables.ofRun(runId);
-  const table = tableOf(tables, header);
-  // While its rows came in, another result may have counted, or the phase ended.
-  const outlook = table.outlook(block, clock);
-  if (outlook === 'stale') return { disposition: 'DISPOSITION_STALE' };
-  if (outlook === 'duplicate') return { disposition: 'DISPOSITION_DUPLICATE' };
-  let digest = 0;
-  table.hold(block, leaseId, (out) => {
-    copyRows({ side, chunks }, table.shapeOf(block), out, undefined);
-    digest = crc32c(bytesOf(out));
-  });
-  const signature = signReceipt(secret, { holderId, runId, leaseId, side, block, clock, digest });
-  return { disposition: 'DISPOSITION_HELD', receipt: { digest, signature } };
-}
-
-function tableOf(tables: HeldTables, { runId, side }: BlockHeader__Output) {
-  return sideOfTables(tables.ofRun(runId), sideOf(side));
+  for (let part = await parts.next(); !part.done; part = await parts.next()) push.take(part.value);
+  return push.end();
 }

@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatAddress } from '../../common/addresses.js';
-import { CorruptError, messageOf, SystemError } from '../../common/errors.js';
+import { messageOf } from '../../common/errors.js';
 import { GrpcLink, LINK_OPTIONS } from '../../common/grpc-link.js';
 import { channelCredentials, type TlsOptions } from '../../common/grpc-security.js';
 import { services } from '../../common/grpc-services.js';
@@ -11,27 +11,32 @@ import { decodeRows, encodeRows, rowsPerChunk } from '../../common/row-chunks.js
 import { sideName } from '../../common/sides.js';
 import { writeMessage } from '../../common/write-message.js';
 import type { Side } from '../../models/csr.js';
-import type { AcceptedResult } from '../../proto/generated/stoa/parameters/v1/AcceptedResult.js';
 import type { OpenTablesRequest } from '../../proto/generated/stoa/parameters/v1/OpenTablesRequest.js';
 import type { ParametersServiceClient } from '../../proto/generated/stoa/parameters/v1/ParametersService.js';
 import type { TablesServiceClient } from '../../proto/generated/stoa/parameters/v1/TablesService.js';
 import { HolderLost } from './holder-lost.js';
-import type { Holder } from './holder-roster.js';
+import type { Holder } from './holder-sessions.js';
+import type { HolderTask } from './holder-tasks.js';
+import { isWorthAnother } from './insistence.js';
 
 const TABLES = services.parameters.v1.TablesService.service;
-/** A process that does not answer for so long is lost, even if its heartbeats come: it may be cut off from here. */
-const INSIST_MS = 10_000;
 const RETRY_MS = 100;
 /** Making room for tables of many gigabytes takes the system a while. */
 const OPEN_MS = 60_000;
 const FILL_MS = 60_000;
-/** Results told at once at most. */
-const RESULTS_MAX = 1024;
 
 export interface TablesOfRun {
+  readonly holderId: string;
   readonly runId: string;
   readonly generation: number;
   readonly factors: number;
+}
+
+interface FilledPart {
+  readonly side: Side;
+  readonly clock: number;
+  readonly rowStart: number;
+  readonly rows: Float32Array;
 }
 
 export class HolderLink extends GrpcLink {
@@ -40,52 +45,44 @@ export class HolderLink extends GrpcLink {
   readonly #tables: TablesServiceClient;
   readonly #parameters: ParametersServiceClient;
   readonly #gone = new AbortController();
-  readonly #onLost: (loss: HolderLost) => void;
-  #accepted: AcceptedResult[] = [];
-  #telling: Promise<void> | undefined;
+  readonly #onFailed: (loss: HolderLost) => void;
 
-  /** @param onLost called once, when a call has failed for good. */
-  constructor(holder: Holder, run: TablesOfRun, tls: TlsOptions, onLost: (loss: HolderLost) => void) {
+  /** @param onFailed told of calls that have failed for good, not of those that were ended by `abandon`. */
+  constructor(holder: Holder, run: TablesOfRun, tls: TlsOptions, onFailed: (loss: HolderLost) => void) {
     super(holder.address);
     this.holder = holder;
     this.#run = run;
-    this.#onLost = onLost;
+    this.#onFailed = onFailed;
     const target = formatAddress(holder.address);
     const credentials = channelCredentials(holder.address.host, tls);
     this.#tables = new services.parameters.v1.TablesService(target, credentials, LINK_OPTIONS);
     this.#parameters = new services.parameters.v1.ParametersService(target, credentials, LINK_OPTIONS);
   }
 
-  /** Errors of all calls: {HolderLost}; {StoaError} what the process said of a layout that it cannot take. */
-  async open(layout: Omit<OpenTablesRequest, 'key'>): Promise<void> {
-    const request = { ...layout, key: this.#key };
-    await this.#insist((signal) =>
-      this.call(this.#tables, TABLES.OpenTables, request, { signal, timeoutMs: OPEN_MS }),
+  /** Errors of all calls: {HolderLost}. */
+  async open(request: OpenTablesRequest): Promise<void> {
+    await this.#insist(
+      (signal) => this.call(this.#tables, TABLES.OpenTables, request, { signal, timeoutMs: OPEN_MS }),
+      'open',
     );
   }
 
-  /** Writes rows of the clock that the tables were opened at. */
-  fill(side: Side, rowStart: number, rows: Float32Array): Promise<void> {
-    return this.#insist((signal) => this.#fill(side, rowStart, rows, signal));
+  /** Writes rows of a clock. */
+  fill(side: Side, clock: number, rowStart: number, rows: Float32Array): Promise<void> {
+    return this.#insist((signal) => this.#fill({ side, clock, rowStart, rows }, signal));
   }
 
-  /** Tells that a result counts, soon, and after all that were told before. */
-  accept(result: AcceptedResult): void {
-    this.#accepted.push(result);
-    this.#telling ??= this.#tell().finally(() => {
-      this.#telling = undefined;
-    });
-    // Whoever waits for it hears of it; so does `onLost`.
-    this.#telling.catch(() => {});
-  }
-
-  /** Resolves when the process knows of all results that count. */
-  async settled(): Promise<void> {
-    await this.#telling;
-  }
-
-  async commit(side: Side, clock: number, isBest: boolean): Promise<void> {
-    const request = { key: this.#key, side: sideName(side), clock, isBest };
+  async perform(task: HolderTask): Promise<void> {
+    const key = this.#key;
+    if (task.kind === 'accept') {
+      const { results } = task;
+      await this.#insist((signal) =>
+        this.call(this.#tables, TABLES.AcceptResults, { key, results }, { signal }),
+      );
+      return;
+    }
+    const { side, clock, isBest } = task;
+    const request = { key, side: sideName(side), clock, isBest };
     await this.#insist((signal) => this.call(this.#tables, TABLES.CommitTable, request, { signal }));
   }
 
@@ -104,8 +101,7 @@ export class HolderLink extends GrpcLink {
           progressMs = performance.now();
         }
       } catch (error) {
-        if (!this.#isWorthAnother(error) || performance.now() - progressMs > INSIST_MS)
-          throw this.#lose(error);
+        if (!this.#isWorthAnother(error, performance.now() - progressMs)) throw this.#lose(error);
         await sleep(RETRY_MS);
       }
     }
@@ -126,19 +122,11 @@ export class HolderLink extends GrpcLink {
   }
 
   get #key() {
-    const { runId, generation } = this.#run;
-    return { holderId: this.holder.id, runId, generation };
+    const { holderId, runId, generation } = this.#run;
+    return { holderId, runId, generation };
   }
 
-  async #tell(): Promise<void> {
-    while (this.#accepted.length > 0) {
-      const results = this.#accepted.splice(0, RESULTS_MAX);
-      const request = { key: this.#key, results };
-      await this.#insist((signal) => this.call(this.#tables, TABLES.AcceptResults, request, { signal }));
-    }
-  }
-
-  #fill(side: Side, rowStart: number, rows: Float32Array, signal: AbortSignal): Promise<void> {
+  #fill({ side, clock, rowStart, rows }: FilledPart, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const call = this.#tables.FillTable({ deadline: Date.now() + FILL_MS }, (error) => {
         signal.removeEventListener('abort', onAbort);
@@ -154,7 +142,7 @@ export class HolderLink extends GrpcLink {
         for (let row = 0; row * factors < rows.length; row += step) {
           const piece = rows.subarray(row * factors, (row + step) * factors);
           const chunk = encodeRows(piece, rowStart + row);
-          await writeMessage(call, { filled: { side: sideName(side), chunk } });
+          await writeMessage(call, { filled: { side: sideName(side), clock, chunk } });
         }
         call.end();
       };
@@ -163,35 +151,28 @@ export class HolderLink extends GrpcLink {
     });
   }
 
-  async #insist<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #insist<T>(call: (signal: AbortSignal) => Promise<T>, what?: 'open'): Promise<T> {
     const begunMs = performance.now();
     for (;;) {
       try {
         return await call(this.#gone.signal);
       } catch (error) {
-        if (!this.#isWorthAnother(error) || performance.now() - begunMs > INSIST_MS) throw this.#lose(error);
+        if (!this.#isWorthAnother(error, performance.now() - begunMs, what)) throw this.#lose(error);
         await sleep(RETRY_MS);
       }
     }
   }
 
-  #isWorthAnother(error: unknown): boolean {
-    const isPassing =
-      error instanceof CorruptError || (error instanceof SystemError && !(error instanceof HolderLost));
-    return isPassing && !this.#gone.signal.aborted;
+  #isWorthAnother(error: unknown, insistedMs: number, what?: 'open'): boolean {
+    return !this.#gone.signal.aborted && isWorthAnother(error, insistedMs, what);
   }
 
   #lose(error: unknown): HolderLost {
+    if (error instanceof HolderLost) return error;
     const { name } = this.holder;
-    const loss =
-      error instanceof HolderLost
-        ? error
-        : new HolderLost(
-            `parameter process ${name} at ${this.target} failed: ${messageOf(error)}`,
-            false,
-            error,
-          );
-    this.#onLost(loss);
+    const message = `parameter process ${name} at ${this.target} failed: ${messageOf(error)}`;
+    const loss = new HolderLost(message, false, error);
+    this.#onFailed(loss);
     return loss;
   }
 }

@@ -2,7 +2,9 @@
 
 import { StateError } from '../../common/errors.js';
 import type { TlsOptions } from '../../common/grpc-security.js';
-import type { Holder, HolderRoster } from './holder-roster.js';
+import type { HolderLost } from './holder-lost.js';
+import type { HolderRoster } from './holder-roster.js';
+import type { Holder } from './holder-sessions.js';
 import { PlacedTables, type PlacedTablesOptions } from './placed-tables.js';
 
 /** Processes of one machine start together with the coordinator; others are started by somebody who reads the message. */
@@ -64,8 +66,11 @@ export class HolderPool {
   }
 
   /** Opens tables of a generation of their own. Errors as `PlacedTables.open`. */
-  open(options: Omit<PlacedTablesOptions, 'generation' | 'term' | 'tls'>): Promise<PlacedTables> {
-    const { term, tls } = this.#o;
-    return PlacedTables.open({ ...options, term, tls, generation: ++this.#generation });
+  open(
+    options: Omit<PlacedTablesOptions, 'generation' | 'term' | 'tls' | 'onFailed'>,
+  ): Promise<PlacedTables> {
+    const { term, tls, roster } = this.#o;
+    const onFailed = (holder: Holder, { message }: HolderLost) => roster.giveUp(holder, message);
+    return PlacedTables.open({ ...options, term, tls, onFailed, generation: ++this.#generation });
   }
 }

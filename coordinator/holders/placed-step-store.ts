@@ -6,19 +6,22 @@ import type { StepTables } from '../parameters/step-tables.js';
 import type { PlanBlock } from '../plan/plan-blocks.js';
 import type { PlacedTables } from './placed-tables.js';
 
+/** As of `PlacedStore`. */
+type Placed = Pick<PlacedTables, 'results' | 'factors' | 'acceptStep' | 'settled' | 'commit' | 'source'>;
+
 const SIDES = ['users', 'items'] as const;
 const NONE = new Float32Array(0);
 
 /** The tables of a run that pushes and pulls, the rows of which are in parameter processes. */
 export class PlacedStepStore implements StepTables {
-  readonly placed: PlacedTables;
+  readonly placed: Placed;
   readonly #mergeRate: (clock: number) => number;
   #clock: number;
   #keptClock = -1;
   #bestClock = -1;
 
   /** @param mergeRate q of `models/sgd/merge-weights.ts` at a clock. */
-  constructor(placed: PlacedTables, clock: number, mergeRate: (clock: number) => number) {
+  constructor(placed: Placed, clock: number, mergeRate: (clock: number) => number) {
     this.placed = placed;
     this.#clock = clock;
     this.#mergeRate = mergeRate;

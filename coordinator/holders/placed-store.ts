@@ -6,14 +6,17 @@ import type { PhaseTables } from '../parameters/phase-tables.js';
 import { gatherRows, type RowSource } from '../parameters/row-source.js';
 import type { PlacedTables } from './placed-tables.js';
 
+/** Rows in parameter processes, as far as a store needs them. */
+type Placed = Pick<PlacedTables, 'results' | 'factors' | 'rows' | 'accept' | 'commit' | 'source'>;
+
 /** The tables of a run with their Grams, the rows of which are in parameter processes. */
 export class PlacedStore implements PhaseTables {
-  readonly placed: PlacedTables;
+  readonly placed: Placed;
   readonly #ledger: PhaseLedger;
   readonly #clocks: Record<Side, number>;
   readonly #whole: Partial<Record<Side, { clock: number; rows: Promise<Float32Array> }>> = {};
 
-  constructor(placed: PlacedTables, clocks: Readonly<Record<Side, number>>) {
+  constructor(placed: Placed, clocks: Readonly<Record<Side, number>>) {
     this.placed = placed;
     this.#ledger = new PhaseLedger(placed.factors);
     this.#clocks = { ...clocks };
@@ -50,9 +53,20 @@ export class PlacedStore implements PhaseTables {
   }
 
   async commitPhase(): Promise<BlockLoss | undefined> {
-    const { side } = this.#ledger;
-    const clock = this.#clocks[side] + 1;
+    const { side, clock } = this.next;
     await this.placed.commit(side, clock);
+    return this.committed();
+  }
+
+  /** The side whose phase is in progress, and the clock that the phase will end at. */
+  get next(): { side: Side; clock: number } {
+    const { side } = this.#ledger;
+    return { side, clock: this.#clocks[side] + 1 };
+  }
+
+  /** All processes have ended the phase. */
+  committed(): BlockLoss | undefined {
+    const { side, clock } = this.next;
     this.#clocks[side] = clock;
     return this.#ledger.commit();
   }

@@ -44,12 +44,12 @@ export async function openPlacedStore(
 ): Promise<PlacedStore> {
   const store = new PlacedStore(placed, snapshot?.clocks ?? { users: 0, items: 0 });
   if (snapshot === undefined) {
-    const put = (rowStart: number, rows: Float32Array) => placed.fill('items', rowStart, rows);
+    const put = (rowStart: number, rows: Float32Array) => placed.fill('items', 0, rowStart, rows);
     setFirstSums(store, await initialItems(plan.blocks.items, rowCounts, config, put));
     return store;
   }
   for (const side of ['users', 'items'] as const) {
-    await placed.fillFrom(side, snapshot.tables[side]);
+    await placed.fillFrom(side, snapshot.clocks[side], snapshot.tables[side]);
     store.setSums(side, snapshot.sums[side]!);
   }
   return store;

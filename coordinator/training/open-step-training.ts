@@ -77,13 +77,14 @@ export async function openPlacedStepTraining(
   const isValidated = config['train.early_stopping'] > 0;
   const best = isValidated ? snapshot?.best : undefined;
   if (best !== undefined) {
-    for (const side of SIDES) await placed.fillFrom(side, best.tables[side]);
-    await store.keep(clockOfEpoch(config, best.nextPhase));
+    const bestClock = clockOfEpoch(config, best.nextPhase);
+    for (const side of SIDES) await placed.fillFrom(side, bestClock, best.tables[side]);
+    await store.keep(bestClock);
     await store.keepBest();
   }
   for (const side of SIDES) {
     const source = snapshot?.tables[side] ?? initialSource(side, plan, config, settings);
-    await placed.fillFrom(side, source);
+    await placed.fillFrom(side, clock, source);
   }
   await store.keep();
   if (isValidated && snapshot !== undefined && best === undefined) await store.keepBest();

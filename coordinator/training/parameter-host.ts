@@ -1,7 +1,9 @@
-import { FencedError, ShapeError } from '../../common/errors.js';
+import { FencedError } from '../../common/errors.js';
 import { sideOf } from '../../common/sides.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
+import type { PlacedResults } from '../holders/placed-results.js';
 import { PlacedStore } from '../holders/placed-store.js';
+import { hasReceipt } from '../holders/result-receipts.js';
 import type { Fence } from '../leader/fence.js';
 import type { Exchanges } from '../parameters/exchanges.js';
 import { ParameterStore } from '../parameters/parameter-store.js';
@@ -22,7 +24,7 @@ export function parameterHost(
   return {
     store: (runId) => localStore(phaseTraining(requireActive(runId)).store, runId),
     gram: (runId, side, clock) => gramAt(phaseTraining(requireActive(runId)).store, side, clock),
-    hasReceipt: (header) => hasReceipt(phaseTraining(requireActive(header.runId)).store, header),
+    hasReceipt: (header) => hasReceipt(placedOf(phaseTraining(requireActive(header.runId)).store), header),
     judge: (header) => {
       fence?.check();
       sideOf(header.side);
@@ -62,18 +64,9 @@ function localStore(store: PhaseTables, runId: string): ParameterStore {
   );
 }
 
-function hasReceipt(store: PhaseTables, header: BlockHeader__Output): boolean {
-  const { runId, leaseId, block, clock, receipt } = header;
-  const isPlaced = store instanceof PlacedStore;
-  if (isPlaced !== (receipt !== null)) {
-    const place = isPlaced ? 'the parameter processes that GetRunSpec names' : 'the coordinator';
-    throw new ShapeError('STOA_SHAPE', `rows of run ${runId} are to be handed in to ${place}`);
-  }
-  if (!isPlaced || receipt === null) return false;
-  const side = sideOf(header.side);
-  const { digest, signature } = receipt;
-  if (store.placed.isReceipt({ runId, leaseId, side, block, clock, digest }, signature)) return true;
-  throw new FencedError('STOA_LEASE_GONE', 'the rows were handed in to tables that are there no more');
+/** Undefined: the coordinator has the rows. */
+function placedOf(store: PhaseTables): PlacedResults | undefined {
+  return store instanceof PlacedStore ? store.placed.results : undefined;
 }
 
 /** @throws {FencedError} `STOA_CLOCK_GONE`: another run, or none, is in progress. */

@@ -1,6 +1,8 @@
-import { FencedError, ShapeError, UsageError } from '../../common/errors.js';
+import { FencedError, UsageError } from '../../common/errors.js';
 import type { StepHeader__Output } from '../../proto/generated/stoa/parameters/v1/StepHeader.js';
+import type { PlacedResults } from '../holders/placed-results.js';
 import { PlacedStepStore } from '../holders/placed-step-store.js';
+import { hasReceipts } from '../holders/result-receipts.js';
 import type { Fence } from '../leader/fence.js';
 import { requireItemRows, type StepHost } from '../parameters/step-service.js';
 import type { StepTables } from '../parameters/step-tables.js';
@@ -33,7 +35,7 @@ export function stepHost(
       const { rowStart, rowEnd } = plan.blocks.users[block]!;
       return { rowStart, rowEnd, columns: plan.factors, items: plan.items };
     },
-    hasReceipts: (header) => hasReceipts(stepTraining(runs, header.runId).store, header),
+    hasReceipts: (header) => hasReceipts(placedOf(stepTraining(runs, header.runId).store), header),
     deliver: (delivery) => {
       fence?.check();
       return host.deliver(delivery);
@@ -43,23 +45,9 @@ export function stepHost(
   };
 }
 
-function hasReceipts(store: StepTables, header: StepHeader__Output): boolean {
-  const { runId, leaseId, block, parts } = header;
-  const isPlaced = store instanceof PlacedStepStore;
-  if (isPlaced !== parts.length > 0) {
-    const place = isPlaced ? 'the parameter processes that GetRunSpec names' : 'the coordinator';
-    throw new ShapeError('STOA_SHAPE', `updates of run ${runId} are to be handed in to ${place}`);
-  }
-  if (!isPlaced) return false;
-  const { placed } = store;
-  const clock = header.clock + 1;
-  const areSigned = parts.every(({ holder, receipt }) => {
-    const { digest = 0, signature = Buffer.alloc(0) } = receipt ?? {};
-    return placed.isReceiptOf(holder, { runId, leaseId, side: 'users', block, clock, digest }, signature);
-  });
-  const hasUsers = parts.some(({ holder }) => holder === placed.homeOf('users', block));
-  if (areSigned && hasUsers) return true;
-  throw new FencedError('STOA_LEASE_GONE', 'the update was handed in to tables that are there no more');
+/** Undefined: the coordinator has the rows. */
+function placedOf(store: StepTables): PlacedResults | undefined {
+  return store instanceof PlacedStepStore ? store.placed.results : undefined;
 }
 
 /** @throws {FencedError} `STOA_CLOCK_GONE`: another run, or one of whole sides, is in progress. */

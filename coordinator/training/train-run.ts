@@ -9,7 +9,8 @@ import { messageOf, StateError, StoaError, SystemError } from '../../common/erro
 import type { Side } from '../../models/csr.js';
 import { HolderLost } from '../holders/holder-lost.js';
 import type { HolderPool } from '../holders/holder-pool.js';
-import type { Holder } from '../holders/holder-roster.js';
+import type { Holder } from '../holders/holder-sessions.js';
+import { LOSSES_MAX, LossLimit } from '../holders/loss-limit.js';
 import { DiskGuard } from '../journal/disk-guard.js';
 import type { Durability } from '../journal/durability.js';
 import type { PhaseEnd } from '../journal/entries.js';
@@ -37,8 +38,6 @@ import type { Training } from './training.js';
 const WORKERS_WAIT_MS = 5000;
 /** Between two tries on a disk that has too little room. */
 const DISK_RETRY_MS = 500;
-/** Losses of parameter processes without a phase between them: more often, and something is wrong that waiting won't mend. */
-const LOSSES_MAX = 5;
 const WAITING_FOR_DISK = 'waiting for room on the disk';
 
 /** By what its blocks deliver. */
@@ -76,20 +75,16 @@ interface Prepared {
  */
 export async function trainRun(run: Run, context: TrainingContext): Promise<TrainResult> {
   const prepared = await prepare(run, context);
-  let losses = 0;
-  let phasesBefore = 0;
+  const limit = new LossLimit();
+  let isAgain = false;
   for (;;) {
     try {
-      return await trainOn(run, prepared, context, losses > 0);
+      return await trainOn(run, prepared, context, isAgain);
     } catch (error) {
       if (!(error instanceof HolderLost) || run.stopping.signal.aborted) throw error;
-      if (run.phasesDone > phasesBefore) losses = 0;
-      phasesBefore = run.phasesDone;
-      losses++;
-      if (losses > LOSSES_MAX) throw givenUp(run, error);
+      isAgain = true;
+      if (!limit.allows(run.phasesDone)) throw givenUp(run, error);
       context.log.warn(`${error.message}; going back to the last checkpoint`);
-      // What workers keep of the phases that will be done again may differ from what comes of them.
-      context.host.endSessions();
     }
   }
 }
@@ -189,7 +184,7 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
     onLost: retreat,
   });
   roster.listen(async (holder, loss) => {
-    if (!placed.has(holder)) return;
+    if (!placed.results.has(holder)) return;
     if (loss.isLeaving) await retreat(loss);
     else placed.lose(loss);
   });
@@ -205,6 +200,10 @@ async function trainPlaced(scene: Scene, chosen: Holder[]): Promise<TrainResult>
     }
     if (lost !== undefined) throw lost;
     return await trainToEnd(scene, training);
+  } catch (error) {
+    // What workers keep, of where rows are and of phases that will be done again, is not true of the next tables.
+    context.host.endSessions();
+    throw error;
   } finally {
     roster.listen(undefined);
     await scene.checkpoints.settle().catch(() => {});

@@ -251,7 +251,7 @@ function runOf(runs: Runs, runId: string): Pick<UpcomingRun, 'run' | 'data'> {
 function holdersOf(training: ActiveTraining | undefined): RowHolder[] {
   const store = training?.store;
   if (!(store instanceof PlacedStore || store instanceof PlacedStepStore)) return [];
-  return store.placed.placement.map(({ holder, users, items }) => ({
+  return store.placed.results.placement.map(({ holder, users, items }) => ({
     address: formatAddress(holder.address),
     users,
     items,

@@ -39,8 +39,8 @@ describe.each<[string, () => StorageMaker]>([
 ])('rows %s', (_name, storage) => {
   const tableOf = () => {
     const table = new HeldTable(LAYOUT, storage());
-    table.fill(1 + 1, Float32Array.of(1, 1, 2, 2, 3, 3));
-    table.fill(9, Float32Array.of(7, 7, 8, 8, 9, 9));
+    table.fill(4, 1 + 1, Float32Array.of(1, 1, 2, 2, 3, 3));
+    table.fill(4, 9, Float32Array.of(7, 7, 8, 8, 9, 9));
     return table;
   };
   const block = { 1: { rowStart: 2, rowEnd: 5 }, 3: { rowStart: 9, rowEnd: 12 } };
@@ -52,7 +52,7 @@ describe.each<[string, () => StorageMaker]>([
     expect([...table.at(4, { rowStart: 3, rowEnd: 5 })]).toEqual([2, 2, 3, 3]);
     expect(() => table.pieces([{ rowStart: 3, rowEnd: 6 }])).toThrow(/3 to 6|5 to 6/);
     expect(() => table.pieces([{ rowStart: 0, rowEnd: 1 }])).toThrow(/rows of this process/);
-    expect(() => table.fill(4, Float32Array.of(1, 1, 2, 2))).toThrow(/rows of this process/);
+    expect(() => table.fill(4, 4, Float32Array.of(1, 1, 2, 2))).toThrow(/rows of this process/);
     expect(() => table.shapeOf(2)).toThrow(/block 2/);
     expect(table.shapeOf(3)).toEqual({ ...block[3], factors: 2 });
   });

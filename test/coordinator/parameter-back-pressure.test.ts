@@ -63,10 +63,11 @@ it('pullers that stop reading do not grow the memory of a parameter process, and
     sides: { users: side(USERS), items: side(10) },
     holders,
     tls: {},
+    onFailed: () => {},
     onLost: () => {},
   });
   const rows = new Float32Array(1000 * FACTORS).fill(1);
-  for (let row = 0; row < USERS; row += 1000) await placed.fill('users', row, rows);
+  for (let row = 0; row < USERS; row += 1000) await placed.fill('users', 0, row, rows);
   const address = `127.0.0.1:${holders[0]!.address.port}`;
   const clients = Array.from(
     { length: PULLERS },

@@ -1,4 +1,4 @@
-// Two short rounds of `npm run chaos`, and the plan that decides what is done in them.
+// Three short rounds of `npm run chaos`, and the plan that decides what is done in them.
 
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,19 +24,22 @@ beforeAll(async () => {
 afterAll(() => remove());
 
 describe('a run whose processes are killed and frozen, and whose links are spoilt', () => {
-  // Seeds whose three faults hit a coordinator, a worker and a link, within 2.5 s.
+  // Seeds whose faults hit a coordinator, a worker and a link within 2.5 s; the last one a worker and, in each way that
+  // ends a session, parameter processes.
   it.each([
-    ['in memory', 'auto', 64],
-    ['over gRPC', 'grpc', 148],
+    ['in memory', 'auto', 64, 0, 3],
+    ['over gRPC', 'grpc', 148, 0, 3],
+    ['in parameter processes', 'auto', 732, 2, 4],
   ] as const)(
     'ends with the undisturbed bytes, rows %s',
-    async (name, transfer, seed) => {
+    async (name, transfer, seed, parameters, faults) => {
       const report = await chaosRound({
         folder: path.join(folder, name),
         ...work,
         transfer,
+        parameters,
         seed,
-        faults: 3,
+        faults,
       });
       expect(report.model).toBe(expected);
       expect(report.faults.length).toBeGreaterThanOrEqual(2);
@@ -48,15 +51,16 @@ describe('a run whose processes are killed and frozen, and whose links are spoil
 
 describe('the plan of a round', () => {
   it('follows from the seed', () => {
-    const plan = (seed: number) => planFaults(createRandom(seed), { workers: 3, faults: 50 });
+    const size = { workers: 3, parameters: 2, faults: 50 };
+    const plan = (seed: number) => planFaults(createRandom(seed), size);
     expect(plan(4)).toEqual(plan(4));
     expect(plan(4)).not.toEqual(plan(5));
   });
 
   it('does everything to everybody in the order of time', () => {
-    const plan = planFaults(createRandom(1), { workers: 3, faults: 2000 });
+    const plan = planFaults(createRandom(1), { workers: 3, parameters: 2, faults: 2000 });
     const done = new Set(plan.map(({ target, kind }) => `${kind} ${target}`));
-    expect(done.size).toBe(4 * 4 + 3 * 5);
+    expect(done.size).toBe((1 + 3 + 2) * 4 + 3 * 5);
     expect(plan.every(({ atMs }, n) => n === 0 || atMs > plan[n - 1]!.atMs)).toBe(true);
   });
 });

@@ -21,6 +21,14 @@ export interface Patience {
   readonly frozenMs: number;
 }
 
+/** A step as a worker says that it did it. */
+export interface SolvedStep {
+  readonly users: Float32Array;
+  readonly items: Float32Array;
+  /** In the cell of the block's own. */
+  readonly value: number;
+}
+
 export class Oracle {
   /** First broken promise, in words. */
   violation: string | undefined;
@@ -45,6 +53,10 @@ export class Oracle {
   readonly #failures = new Map<string, number>();
   readonly #badNames = new Set<string>();
   readonly #dead = new Map<string, { atMs: number; frozenMs: number }>();
+  /** Of parameter processes: what was handed in to which place, and what workers say that they read and wrote. */
+  readonly #handedIn = new Set<string>();
+  readonly #solved = new Map<string, SolvedStep>();
+  readonly #deadHolders = new Map<string, { atMs: number; frozenMs: number }>();
 
   constructor(plan: SimulatedPlan, now: () => number) {
     this.#plan = plan;
@@ -162,7 +174,11 @@ export class Oracle {
   }
 
   /** The answer to a read: which updates are in it is read off its numbers. */
-  answered(block: number, clock: number, { items, users, staleness }: StepAnswer): void {
+  answered(
+    block: number,
+    clock: number,
+    { items, users, staleness }: Pick<StepAnswer, 'items' | 'users' | 'staleness'>,
+  ): void {
     const clocks = clocksOf(this.#plan);
     const seen = this.#clocks.map((_, from) => {
       const stamps: number[] = [];
@@ -190,7 +206,8 @@ export class Oracle {
     this.expect(isRight, () => `rows ${rowStart} of ${side} at clock ${clock} are not those of the clock`);
   }
 
-  phaseCompleted(phase: Phase, record: SimulatedRecord): void {
+  /** @param record absent: rows of it were lost since. */
+  phaseCompleted(phase: Phase, record: SimulatedRecord | undefined): void {
     const { index, side } = phase;
     this.expect(index === this.#open?.index, () => `phase ${index} completed, which is not open`);
     const blocks = this.#plan.blocks[side].length;
@@ -199,7 +216,7 @@ export class Oracle {
       () => `phase ${index} completed with ${this.#done.size} of ${blocks} blocks`,
     );
     this.#committed = index + 1;
-    this.#checkTables(record);
+    if (record !== undefined) this.#checkTables(record);
   }
 
   persisted(nextPhase: number): void {
@@ -220,6 +237,60 @@ export class Oracle {
     const rules = { blocks: this.#clocks.length, clocks: clocksOf(this.#plan), staleness: leadMax(mode) };
     const [wrong] = violations(this.#history, rules);
     this.expect(wrong === undefined, () => wrong!);
+  }
+
+  /** A parameter process has taken rows in. */
+  handedIn(holderId: string, leaseId: number, block: number): void {
+    this.#handedIn.add(`${holderId} ${leaseId} ${block}`);
+  }
+
+  /** A result counts, whose rows these processes are to have. */
+  countsAt(holderIds: readonly string[], { leaseId, block }: { leaseId: number; block: number }): void {
+    for (const holderId of holderIds) {
+      this.expect(
+        this.#handedIn.has(`${holderId} ${leaseId} ${block}`),
+        () => `a result of block ${block} counted, of which ${holderId} has no rows`,
+      );
+    }
+  }
+
+  /** A parameter process keeps so many results of one block: those of leases at once, and some of leases that ended. */
+  holds(results: number): void {
+    this.expect(results <= 5, () => `a parameter process keeps ${results} results of one block`);
+  }
+
+  /** What a worker has read from parameter processes, and writes: it counts with its result. */
+  solved(sessionId: string, leaseId: number, step: SolvedStep): void {
+    this.#solved.set(`${sessionId} ${leaseId}`, step);
+  }
+
+  /** The update of a block counts, whose rows went past the coordinator. */
+  wroteElsewhere(sessionId: string, leaseId: number, block: number, clock: number): void {
+    const step = this.#solved.get(`${sessionId} ${leaseId}`);
+    if (step === undefined) {
+      this.expect(false, () => `nobody has solved block ${block}`);
+      return;
+    }
+    // What a worker reads after it was told that it may read: as stale as it was at most.
+    const staleness = clock - Math.min(...this.#clocks);
+    this.answered(block, clock, { ...step, staleness });
+    this.#values[block]![clock] = step.value;
+  }
+
+  /** A parameter process is dead, or has lost its place. */
+  holderDied(holderId: string, frozenMs: number): void {
+    if (!this.#deadHolders.has(holderId)) this.#deadHolders.set(holderId, { atMs: this.#now(), frozenMs });
+  }
+
+  /** After every tick: who is there. */
+  tickedHolders(holderIds: readonly string[], patience: Patience): void {
+    for (const holderId of holderIds) {
+      const death = this.#deadHolders.get(holderId);
+      if (death === undefined) continue;
+      const allowedMs = patience.sessionMs + patience.frozenMs - death.frozenMs;
+      const heldMs = this.#now() - death.atMs;
+      this.expect(heldMs <= allowedMs, () => `${holderId} is dead and there for ${heldMs.toFixed(0)} ms`);
+    }
   }
 
   /** A worker that had this session is dead, or does not know it any more. */

@@ -3,9 +3,10 @@
 import { messageOf } from '../../common/errors.js';
 import { createRandom } from '../../common/random.js';
 import { EventQueue } from './event-queue.js';
-import { planFaults } from './faults.js';
+import { FAULTS, HOLDER_FAULTS, planFaults } from './faults.js';
 import { Oracle } from './oracle.js';
 import { SimulatedCoordinator } from './simulated-coordinator.js';
+import { SimulatedHolder } from './simulated-holder.js';
 import { SimulatedNetwork } from './simulated-network.js';
 import { drawPlan } from './simulated-plan.js';
 import { type Lie, SimulatedWorker } from './simulated-worker.js';
@@ -23,6 +24,8 @@ export interface Outcome {
   /** What was wrong, one sentence; undefined: nothing. */
   readonly complaint?: string;
   readonly family: string;
+  /** Its rows are in parameter processes. */
+  readonly isPlaced?: boolean;
   readonly endMs: number;
   readonly events: number;
   readonly workers: number;
@@ -49,8 +52,10 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
     corruption: 0.05 * harsh,
     calmMs,
   });
+  const holders = new Map<string, SimulatedHolder>();
+  const holderAt = (node: string) => holders.get(node);
   const coordinator = new SimulatedCoordinator(
-    { queue, random, oracle, trace, plan, isCalm: () => network.isCalm },
+    { queue, random, oracle, trace, plan, isCalm: () => network.isCalm, network, holderAt },
     {
       // Leases that are often too short, so that expiry is met; enough losses that chaos alone fails nobody.
       timing: { leaseMsFirst: 6000, leaseMsMin: 300 + random.int(4000), failuresMax: 20, lossesMax: 50 },
@@ -68,10 +73,11 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
     // Where blocks are computed twice, many workers are simply wrong.
     const isAudited = plan.auditShare === 1;
     const lies = !isHonest && !network.isCalm && random.next() < (isAudited ? 0.5 : 0.3) * harsh;
-    const kinds = isAudited ? [...LIES, ...Array<Lie>(8).fill('wrong')] : LIES;
+    const known = plan.holders > 0 ? [...LIES, 'no-rows' as const] : LIES;
+    const kinds = isAudited ? [...known, ...Array<Lie>(8).fill('wrong')] : known;
     const lie = lies ? { kind: kinds[random.int(kinds.length)]!, share: random.next() } : undefined;
     const worker = new SimulatedWorker(
-      { queue, random, network, coordinator, oracle, trace, plan },
+      { queue, random, network, coordinator, oracle, trace, plan, holderAt },
       {
         node,
         // Some share a name.
@@ -88,7 +94,28 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
   };
   const count = 3 + random.int(18);
   for (let n = 0; n < count; n++) queue.after(random.next() ** 2 * 10_000, () => join());
-  const faults = planFaults({ queue, random, network, coordinator, workers, calmMs, join }, random.int(20));
+  const world = { queue, random, network, coordinator, workers, calmMs, join };
+  const faults = planFaults(world, FAULTS, random.int(20));
+  let holderFaults: Record<string, number> = {};
+  if (plan.holders > 0) {
+    // Drawn apart, so that runs without parameter processes are what they were.
+    const chance = createRandom(seed, 5);
+    const start = (node: string) => {
+      const parts = { queue, random: chance, network, coordinator, oracle, trace };
+      if (holders.get(node)?.isGone === false && !holders.get(node)!.isLeaving) return;
+      holders.set(node, new SimulatedHolder(parts, node, 0.9 + 0.2 * chance.next()));
+    };
+    // At times one more than are needed.
+    const count = plan.holders + chance.int(2);
+    for (let n = 0; n < count; n++) queue.after(chance.next() * 3000, () => start(`p${n}`));
+    holderFaults = planFaults({ ...world, random: chance, holders, start }, HOLDER_FAULTS, chance.int(20));
+    queue.at(calmMs, () => {
+      for (let n = 0; n < count; n++) {
+        const holder = holders.get(`p${n}`);
+        if (holder === undefined || holder.isGone || holder.isLeaving) start(`p${n}`);
+      }
+    });
+  }
   if (random.int(10) === 0) queue.at(random.next() * calmMs, () => coordinator.stop());
   queue.at(calmMs, () => {
     for (const worker of workers) {
@@ -116,11 +143,12 @@ export function simulateRun(seed: number, isTraced = false): Outcome {
     seed,
     complaint,
     family: plan.sync?.mode.kind ?? 'phases',
+    isPlaced: plan.holders > 0,
     endMs: queue.nowMs,
     events,
     workers: workers.length,
     counts: { ...coordinator.counts, ...network.counts },
-    faults,
+    faults: { ...faults, ...holderFaults },
     trace: isTraced || complaint !== undefined ? trace.lines() : [],
   };
 }

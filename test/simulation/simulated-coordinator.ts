@@ -3,8 +3,10 @@
 
 import { StoaError } from '../../common/errors.js';
 import type { Random } from '../../common/random.js';
+import type { PlacedResults } from '../../coordinator/holders/placed-results.js';
 import { BlockPush } from '../../coordinator/parameters/block-push.js';
 import type { Delivery } from '../../coordinator/parameters/delivery.js';
+import { ParameterStore } from '../../coordinator/parameters/parameter-store.js';
 import type { StepDelivery } from '../../coordinator/parameters/step-delivery.js';
 import type { StepReply } from '../../coordinator/parameters/step-exchange.js';
 import { StepPush } from '../../coordinator/parameters/step-push.js';
@@ -13,13 +15,16 @@ import { gramAt, rangesAsked, tableAt } from '../../coordinator/parameters/table
 import type {
   Disposition,
   Lease,
+  Phase,
   ScheduleEffect,
   ScheduleEvent,
   SessionInfo,
 } from '../../coordinator/schedule/events.js';
 import { Schedule } from '../../coordinator/schedule/schedule.js';
 import type { SyncClocks } from '../../coordinator/schedule/sync/sync-clocks.js';
+import { leadMax } from '../../coordinator/schedule/sync/sync-mode.js';
 import type { ScheduleTiming } from '../../coordinator/schedule/timing.js';
+import { leaseIdStart } from '../../coordinator/training/lease-ids.js';
 import type { Side } from '../../models/csr.js';
 import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
 import type { PushBlockRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
@@ -27,11 +32,23 @@ import type { PushStepRequest__Output } from '../../proto/generated/stoa/paramet
 import type { StepHeader__Output } from '../../proto/generated/stoa/parameters/v1/StepHeader.js';
 import type { EventQueue } from './event-queue.js';
 import type { Oracle } from './oracle.js';
+import { initialItems } from './phase-model.js';
+import { SimulatedFleet, sideLayout } from './simulated-fleet.js';
+import type { SimulatedHolder } from './simulated-holder.js';
 import { parameterHostOf, type Rim, stepHostOf } from './simulated-hosts.js';
 import { type Life, type Reply, requireParts, requirePhases, type WaitingRead } from './simulated-life.js';
-import { STALL_MS } from './simulated-network.js';
-import { FACTORS, type SimulatedPlan, taskOf } from './simulated-plan.js';
-import { SimulatedPhases, type SimulatedRecord, SimulatedSteps } from './simulated-training.js';
+import { type SimulatedNetwork, STALL_MS } from './simulated-network.js';
+import { clocksOf, FACTORS, RUN_ID, type SimulatedPlan, taskOf } from './simulated-plan.js';
+import type { SimulatedTables } from './simulated-tables.js';
+import {
+  clocksBefore,
+  keepSteps,
+  SimulatedPhases,
+  SimulatedPlacedPhases,
+  SimulatedPlacedSteps,
+  type SimulatedRecord,
+  SimulatedSteps,
+} from './simulated-training.js';
 import type { Trace } from './trace.js';
 
 export interface PulledRows {
@@ -55,7 +72,14 @@ interface World {
   readonly trace: Trace;
   readonly plan: SimulatedPlan;
   readonly isCalm: () => boolean;
+  readonly network: SimulatedNetwork;
+  /** The parameter process that lives on a node now. */
+  readonly holderAt: (node: string) => SimulatedHolder | undefined;
 }
+
+export type Placement = PlacedResults['placement'];
+
+type PlacedTraining = SimulatedPlacedPhases | SimulatedPlacedSteps<WaitingRead>;
 
 /** Rows of one chunk of a pull: small, so that a phase may end in the middle of one. */
 const CHUNK_ROWS = 5;
@@ -75,6 +99,7 @@ export class SimulatedCoordinator {
     witnessed: 0,
     quarantined: 0,
     spoiled: 0,
+    retreats: 0,
   };
   readonly #world: World;
   readonly #traits: CoordinatorTraits;
@@ -122,6 +147,7 @@ export class SimulatedCoordinator {
   stop(): void {
     this.#serve((life) => {
       this.#isStopping = true;
+      if (life.placing !== undefined) life.placing.isAsked = life.schedule.run !== undefined;
       this.#say('is told to stop');
       this.#receive(life, { type: 'stop' });
     });
@@ -178,6 +204,31 @@ export class SimulatedCoordinator {
     });
   }
 
+  registerHolder(node: string, reply: (reply: Reply<{ id: string; term: number }>) => void): void {
+    this.#serve((life) => life.fleet!.register(node, reply), reply);
+  }
+
+  heartbeatHolder(id: string, reply: (reply: Reply<null>) => void): void {
+    this.#serve((life) => reply({ value: life.fleet!.heartbeat(id) }), reply);
+  }
+
+  endHolder(id: string, reply: (reply: Reply<null>) => void): void {
+    this.#serve((life) => life.fleet!.leave(id, reply));
+  }
+
+  /** Where the rows of the run are; none: here. */
+  spec(reply: (reply: Reply<Placement>) => void): void {
+    this.#serve((life) => {
+      const { tables } = life.fleet ?? {};
+      if (tables === undefined) return reply({ error: 'STOA_USAGE' });
+      reply({ value: tables.results.placement });
+    });
+  }
+
+  hasSession(sessionId: string): boolean {
+    return this.#life?.schedule.hasSession(sessionId) === true;
+  }
+
   giveBack(sessionId: string, leaseIds: readonly number[]): void {
     this.#serve((life) => {
       if (!life.schedule.hasSession(sessionId)) return;
@@ -212,6 +263,7 @@ export class SimulatedCoordinator {
         const { side, clock, ranges, wantsGram } = request;
         const { store } = requirePhases(life);
         const gram = wantsGram ? gramAt(store, side, clock).slice() : undefined;
+        if (!(store instanceof ParameterStore)) return reply({ value: { chunks: [], gram } });
         const pieces: [number, number][] = [];
         for (const { rowStart, rowEnd } of rangesAsked(ranges, store.tables.rows(side))) {
           for (let row = rowStart; row < rowEnd; row += CHUNK_ROWS) {
@@ -365,7 +417,7 @@ export class SimulatedCoordinator {
     const { oracle, queue, random } = this.#world;
     const life: Life = {
       number: ++this.counts.lives,
-      schedule: new Schedule(this.#traits.timing),
+      schedule: new Schedule(this.#traits.timing, this.#leaseIdStart),
       leaseReplies: new Map(),
       deliveries: new Map(),
       nextId: 1,
@@ -373,6 +425,7 @@ export class SimulatedCoordinator {
     };
     this.#life = life;
     oracle.reborn();
+    if (this.#world.plan.holders > 0) life.fleet = this.#fleetOf(life);
     this.#say('starts, life', life.number);
     this.#tick(life);
     queue.after(random.next() * 1000, () => this.#within(life, () => this.#begin(life)));
@@ -380,6 +433,10 @@ export class SimulatedCoordinator {
 
   /** Starts the run, or goes on with it, from what is on disk. */
   #begin(life: Life): void {
+    if (life.fleet !== undefined) {
+      life.fleet.begin();
+      return;
+    }
     const { plan, oracle } = this.#world;
     const record = this.#record;
     life.phases = plan.sync === undefined ? new SimulatedPhases(plan, record) : undefined;
@@ -399,6 +456,11 @@ export class SimulatedCoordinator {
       const { sessionTimeoutMs, tickMs } = schedule.timing;
       const sessionMs = 1.2 * (sessionTimeoutMs + tickMs) + STALL_MS;
       oracle.ticked(schedule, this.#latestMs, { sessionMs, frozenMs: this.frozenMs });
+      if (life.fleet !== undefined) {
+        life.fleet.tick(this.#readClock());
+        const there = life.fleet.sessions.alive().map(({ id }) => id);
+        oracle.tickedHolders(there, { sessionMs, frozenMs: this.frozenMs });
+      }
       if (this.ended === undefined) queue.after(tickMs / this.#traits.skew.rate, () => this.#tick(life));
     });
   }
@@ -420,7 +482,7 @@ export class SimulatedCoordinator {
       waitingRequests: schedule.waitingCount,
       sessions: schedule.sessionCount,
       heldReads: steps?.exchange.heldCount ?? 0,
-      clocksUnderWay: steps?.store.items.clocksUnderWay ?? 0,
+      clocksUnderWay: steps instanceof SimulatedSteps ? steps.store.items.clocksUnderWay : 0,
       clocks: training.clocks,
     });
   }
@@ -465,6 +527,10 @@ export class SimulatedCoordinator {
         return;
       case 'phaseCompleted': {
         const training = (life.phases ?? life.steps)!;
+        if (isPlaced(training)) {
+          this.#completePlaced(life, training, effect.phase);
+          return;
+        }
         training.completed(effect.phase);
         this.#say('completes phase', effect.phase.index);
         oracle.phaseCompleted(effect.phase, training.record());
@@ -492,9 +558,10 @@ export class SimulatedCoordinator {
       return;
     }
     this.#say('accepts', nameOf(effect.lease!), 'of', delivery.sessionId);
+    this.#checkPlaces(life, delivery);
     oracle.accepted(effect.lease, delivery);
     if ('deltas' in delivery) {
-      oracle.wrote(delivery);
+      if (life.fleet === undefined) oracle.wrote(delivery);
       life.steps!.accepted(this.#clocksOf(life)!, delivery);
       this.#releaseReads(life);
     } else life.phases!.accepted(effect.lease!, delivery);
@@ -503,9 +570,8 @@ export class SimulatedCoordinator {
   /** Writes the record of a phase; the next one opens when it is safe, or at once. */
   #persist(life: Life, record: SimulatedRecord): void {
     const { queue, random } = this.#world;
-    const { isWriteThrough, diskMs } = this.#traits;
-    const isSlow = !this.#world.isCalm() && random.next() < diskMs.slowShare;
-    const writeMs = random.next() * (isSlow ? diskMs.slow : diskMs.usual);
+    const { isWriteThrough } = this.#traits;
+    const writeMs = this.#writeMs();
     const commit = () => this.#within(life, () => this.#receive(life, { type: 'phaseCommitted' }));
     if (!isWriteThrough) queue.after(random.next() * 20, commit);
     if (!isWriteThrough && life.isWriting) return;
@@ -529,7 +595,12 @@ export class SimulatedCoordinator {
     const { oracle, queue, random } = this.#world;
     this.#say('ends the run:', effect.outcome, effect.reason);
     for (const token of life.steps?.exchange.clear() ?? []) token.reply({ error: 'STOA_LEASE_GONE' });
-    const record = (life.phases ?? life.steps)!.record();
+    const training = (life.phases ?? life.steps)!;
+    if (isPlaced(training)) {
+      this.#endedPlaced(life, effect);
+      return;
+    }
+    const record = training.record();
     this.#keep(record);
     oracle.ended(effect.outcome, record);
     if (effect.outcome !== 'stopped') {
@@ -538,6 +609,260 @@ export class SimulatedCoordinator {
     }
     oracle.expect(this.#isStopping, () => 'the run stopped by itself');
     queue.after(random.next() * 3000, () => this.#within(life, () => this.#begin(life)));
+  }
+
+  /** What a worker handed in in an earlier life must not pass for this one's. */
+  get #leaseIdStart(): number {
+    return this.#world.plan.holders > 0 ? leaseIdStart(this.counts.lives) : 1;
+  }
+
+  #fleetOf(life: Life): SimulatedFleet {
+    const { queue, random, network, holderAt, plan, oracle } = this.#world;
+    const within = (act: () => void) => this.#within(life, act);
+    const isStepped = plan.sync !== undefined;
+    life.placing = { isAsked: false };
+    const phaseStart = () => this.#record?.nextPhase ?? 0;
+    return new SimulatedFleet(
+      { queue, random, network, holderAt, within },
+      {
+        term: life.number,
+        expected: plan.holders,
+        nowMs: () => this.#readClock(),
+        say: (what, ...details) => this.#say(what, ...details),
+        layout: () => ({
+          runId: RUN_ID,
+          factors: isStepped ? clocksOf(plan) : FACTORS,
+          sides: sideLayout(
+            plan.rows,
+            (side) => this.#clockOf(side),
+            (side) => plan.blocks[side].map(({ rowStart }) => rowStart),
+          ),
+          ...(isStepped ? { steps: stepLayoutOf(plan) } : {}),
+        }),
+        fill: (tables, then) => this.#fill(tables, then),
+        start: (tables) => {
+          const record = this.#record;
+          life.placing!.isAsked = false;
+          if (isStepped) life.steps = new SimulatedPlacedSteps(plan, record, tables);
+          else life.phases = new SimulatedPlacedPhases(plan, record, tables);
+          this.#say('begins at phase', phaseStart());
+          oracle.began(phaseStart());
+          this.#receive(life, { type: 'runStarted', run: taskOf(plan, phaseStart()) });
+        },
+        stop: () => {
+          this.#receive(life, { type: 'stop' });
+          // A phase whose rows are lost is never committed.
+          if (life.fleet!.isLost) life.placing!.commit?.();
+        },
+        save: (tables, then) => this.#save(life, tables, then),
+        goBack: (limit, then) => {
+          const placing = life.placing!;
+          this.counts.retreats++;
+          this.#say('goes back to phase', phaseStart());
+          if (!limit.allows(phaseStart())) {
+            this.ended = { outcome: 'failed', reason: 'rows were lost too often' };
+            return;
+          }
+          this.#endSessions(life);
+          life.phases = undefined;
+          life.steps = undefined;
+          this.#abandonCapture(life);
+          if (life.isWriting) placing.afterWrite = then;
+          else then();
+        },
+      },
+    );
+  }
+
+  /** Clock that a side is at on disk. */
+  #clockOf(side: Side): number {
+    const phaseStart = this.#record?.nextPhase ?? 0;
+    const { sync } = this.#world.plan;
+    return sync === undefined ? clocksBefore(phaseStart)[side] : phaseStart * sync.clocksPerPhase;
+  }
+
+  /** What workers keep, of where rows are and of phases that will be done again, is not true of the next tables. */
+  #endSessions(life: Life): void {
+    for (const { info } of [...life.schedule.sessions()]) {
+      this.#receive(life, { type: 'workerLeft', sessionId: info.sessionId });
+    }
+  }
+
+  /** Fills tables from what is on disk, or as they are at first. */
+  #fill(tables: SimulatedTables, then: () => void): void {
+    const { plan } = this.#world;
+    const record = this.#record;
+    const isStepped = plan.sync !== undefined;
+    const keep = () =>
+      isStepped ? keepSteps(tables, (record?.nextPhase ?? 0) * plan.sync!.clocksPerPhase, then) : then();
+    if (record === undefined) {
+      if (isStepped) keep();
+      else tables.fill('items', 0, initialItems(plan), keep);
+    } else {
+      const clock = (side: Side) => this.#clockOf(side);
+      tables.fill('users', clock('users'), record.users, () =>
+        tables.fill('items', clock('items'), record.items, keep),
+      );
+    }
+  }
+
+  #completePlaced(life: Life, training: PlacedTraining, phase: Phase): void {
+    const { oracle } = this.#world;
+    const placing = life.placing!;
+    const tables = life.fleet!.tables;
+    const commit = () => {
+      if (placing.commit !== commit) return;
+      placing.commit = undefined;
+      this.#receive(life, { type: 'phaseCommitted' });
+    };
+    placing.commit = commit;
+    if (tables === undefined) {
+      commit();
+      return;
+    }
+    // The copy that is kept of the last epoch must not change while it is read.
+    const next = training instanceof SimulatedPlacedSteps ? training.phasesDone + 2 : 0;
+    this.#untilCaptured(life, next, () =>
+      training.complete(phase, () => {
+        this.#say('completes phase', phase.index);
+        oracle.phaseCompleted(phase, this.#peek(training, tables));
+        this.#persistPlaced(life, training, tables, commit);
+      }),
+    );
+  }
+
+  /** What the processes have of the last phase, for the oracle. */
+  #peek(training: PlacedTraining, tables: SimulatedTables): SimulatedRecord | undefined {
+    const users = tables.peek('users', training.clocks.users);
+    const items = tables.peek('items', training.clocks.items);
+    for (const rows of [users, items]) {
+      this.#world.oracle.expect(
+        rows !== 'not there',
+        () => 'a phase has ended, and a process has not ended it',
+      );
+    }
+    if (typeof users === 'string' || typeof items === 'string') return undefined;
+    return { ...training.facts(), users, items };
+  }
+
+  /** As `#persist`, of rows that are read from parameter processes first. */
+  #persistPlaced(life: Life, training: PlacedTraining, tables: SimulatedTables, commit: () => void): void {
+    const { queue, random } = this.#world;
+    const { isWriteThrough } = this.#traits;
+    const next = training.phasesDone;
+    if (!isWriteThrough && life.isWriting) {
+      this.#soon(life, () => this.#untilCaptured(life, next, commit), 20);
+      return;
+    }
+    life.isWriting = true;
+    this.#capture(life, training, tables, (record) => {
+      queue.after(this.#writeMs(), () =>
+        this.#within(life, () => {
+          life.isWriting = false;
+          this.#keep(record);
+          if (isWriteThrough) commit();
+          const { afterWrite } = life.placing!;
+          life.placing!.afterWrite = undefined;
+          afterWrite?.();
+        }),
+      );
+    });
+    if (isWriteThrough) return;
+    queue.after(random.next() * 20, () => this.#within(life, () => this.#untilCaptured(life, next, commit)));
+  }
+
+  /** Reads the rows of the last phase. */
+  #capture(
+    life: Life,
+    training: PlacedTraining,
+    tables: SimulatedTables,
+    then: (record: SimulatedRecord) => void,
+  ): void {
+    const facts = training.facts();
+    const { users: usersClock, items: itemsClock } = training.clocks;
+    const capture = { nextPhase: facts.nextPhase, waiting: [] as (() => void)[] };
+    life.placing!.capture = capture;
+    tables.read('users', usersClock, (users) =>
+      tables.read('items', itemsClock, (items) => {
+        life.placing!.capture = undefined;
+        then({ ...facts, users, items });
+        for (const wake of capture.waiting) wake();
+      }),
+    );
+  }
+
+  /** Tables are double-buffered: only the third phase after a record writes over its rows. */
+  #untilCaptured(life: Life, next: number, then: () => void): void {
+    const { capture } = life.placing!;
+    if (capture !== undefined && next >= capture.nextPhase + 2) capture.waiting.push(then);
+    else then();
+  }
+
+  /** Rows that are being read will not come: their tables are closed. */
+  #abandonCapture(life: Life): void {
+    if (life.placing!.capture === undefined) return;
+    life.placing!.capture = undefined;
+    life.isWriting = false;
+  }
+
+  #save(life: Life, tables: SimulatedTables, then: () => void): void {
+    const training = (life.phases ?? life.steps) as PlacedTraining;
+    const facts = training.facts();
+    const { clocks } = training;
+    tables.read('users', clocks.users, (users) =>
+      tables.read('items', clocks.items, (items) => {
+        this.#keep({ ...facts, users, items });
+        then();
+      }),
+    );
+  }
+
+  #endedPlaced(life: Life, effect: Extract<ScheduleEffect, { type: 'runEnded' }>): void {
+    const { queue, random, oracle } = this.#world;
+    const placing = life.placing!;
+    placing.commit = undefined;
+    if (effect.outcome === 'failed') {
+      this.ended = effect;
+      return;
+    }
+    const isCompleted = effect.outcome === 'completed';
+    life.fleet!.ended(isCompleted || placing.isAsked, () => {
+      if (isCompleted) {
+        oracle.ended('completed', this.#record!);
+        this.ended = effect;
+        return;
+      }
+      this.#endSessions(life);
+      life.phases = undefined;
+      life.steps = undefined;
+      const begin = () =>
+        queue.after(random.next() * 3000, () => this.#within(life, () => this.#begin(life)));
+      this.#abandonCapture(life);
+      if (life.isWriting) placing.afterWrite = begin;
+      else begin();
+    });
+  }
+
+  /** Whoever is to have the rows of a result has them. */
+  #checkPlaces(life: Life, delivery: Delivery | StepDelivery): void {
+    const results = life.fleet?.tables?.results;
+    if (results === undefined) return;
+    const { oracle } = this.#world;
+    const { sessionId, leaseId, block, clock } = delivery;
+    const isStep = 'deltas' in delivery;
+    const places = isStep ? (delivery.heldBy ?? []) : [results.homeOf(delivery.side, block)];
+    oracle.countsAt(
+      places.map((place) => results.placement[place]!.holder.id),
+      delivery,
+    );
+    if (isStep) oracle.wroteElsewhere(sessionId, leaseId, block, clock - 1);
+  }
+
+  #writeMs(): number {
+    const { random, isCalm } = this.#world;
+    const { diskMs } = this.#traits;
+    const isSlow = !isCalm() && random.next() < diskMs.slowShare;
+    return random.next() * (isSlow ? diskMs.slow : diskMs.usual);
   }
 
   #releaseReads(life: Life): void {
@@ -549,7 +874,9 @@ export class SimulatedCoordinator {
   #answerReads(replies: readonly StepReply<WaitingRead>[]): void {
     for (const { token, answer } of replies) {
       if (answer === undefined) token.reply({ error: 'STOA_LEASE_GONE' });
-      else {
+      else if (this.#life?.fleet !== undefined) {
+        this.#life.fleet.tables?.whenSettled(() => token.reply({ value: answer }));
+      } else {
         this.#world.oracle.answered(token.block, token.clock, answer);
         token.reply({ value: answer });
       }
@@ -603,14 +930,19 @@ export class SimulatedCoordinator {
 
   #latestMs = 0;
 
-  /** By its own clock, which has another zero, runs a little fast or slow, and may be read as going back. */
+  /** What the schedule has heard of the time. */
   #nowMs(): number {
+    const read = this.#readClock();
+    this.#latestMs = Math.max(this.#latestMs, read);
+    return Math.max(0, read);
+  }
+
+  /** By its own clock, which has another zero, runs a little fast or slow, and may be read as going back. */
+  #readClock(): number {
     const { offsetMs, rate, backMs } = this.#traits.skew;
     const { queue, random } = this.#world;
     const nowMs = offsetMs + rate * queue.nowMs;
-    const read = backMs > 0 && random.next() < 0.05 ? nowMs - random.next() * backMs : nowMs;
-    this.#latestMs = Math.max(this.#latestMs, read);
-    return Math.max(0, read);
+    return backMs > 0 && random.next() < 0.05 ? nowMs - random.next() * backMs : nowMs;
   }
 
   #count(disposition: Disposition): void {
@@ -626,4 +958,14 @@ export class SimulatedCoordinator {
 
 function nameOf({ leaseId, phase, block }: Lease): string {
   return `#${leaseId} ${block.side}/${block.index}@${phase.priorClock}`;
+}
+
+function isPlaced(training: NonNullable<Life['phases'] | Life['steps']>): training is PlacedTraining {
+  return training instanceof SimulatedPlacedPhases || training instanceof SimulatedPlacedSteps;
+}
+
+/** How updates enter the tables. */
+function stepLayoutOf({ sync }: SimulatedPlan): { isImmediate: boolean; isAhead: boolean } {
+  const { mode } = sync!;
+  return { isImmediate: mode.kind === 'asp', isAhead: leadMax(mode) > 0 };
 }

@@ -2,8 +2,11 @@
 
 import { UsageError } from '../../common/errors.js';
 import { sideOf } from '../../common/sides.js';
+import { hasReceipt, hasReceipts } from '../../coordinator/holders/result-receipts.js';
 import type { Delivery } from '../../coordinator/parameters/delivery.js';
+import { ParameterStore } from '../../coordinator/parameters/parameter-store.js';
 import type { ParameterHost } from '../../coordinator/parameters/parameters-service.js';
+import type { PhaseTables } from '../../coordinator/parameters/phase-tables.js';
 import type { StepDelivery } from '../../coordinator/parameters/step-delivery.js';
 import type { StepHost } from '../../coordinator/parameters/step-service.js';
 import { gramAt } from '../../coordinator/parameters/table-reads.js';
@@ -20,9 +23,9 @@ export interface Rim {
 
 export function parameterHostOf(life: Life, { plan, deliver, refuse }: Rim): ParameterHost {
   return {
-    store: () => requirePhases(life).store,
+    store: () => localStore(requirePhases(life).store),
     gram: (_runId, side, clock) => gramAt(requirePhases(life).store, side, clock),
-    hasReceipt: () => false,
+    hasReceipt: (header) => hasReceipt(life.fleet?.tables?.results, header),
     judge: ({ runId, side, block, clock, ...from }) =>
       life.schedule.judge({ runId, side: sideOf(side), block, clock }, from),
     isAudited: ({ runId, side, block, clock }) =>
@@ -38,12 +41,18 @@ export function parameterHostOf(life: Life, { plan, deliver, refuse }: Rim): Par
   };
 }
 
+/** @throws {UsageError} the rows are not here. */
+function localStore(store: PhaseTables): ParameterStore {
+  if (store instanceof ParameterStore) return store;
+  throw new UsageError('STOA_USAGE', 'the rows are in parameter processes');
+}
+
 export function stepHostOf(life: Life, { plan, deliver, refuse }: Rim): StepHost {
   return {
     read: () => Promise.reject(new UsageError('STOA_USAGE', 'reads are asked for by pullStep')),
     judge: ({ runId, block, clock, ...from }) =>
       life.schedule.judge({ runId, side: 'users', block, clock: clock + 1 }, from),
-    hasReceipts: () => false,
+    hasReceipts: (header) => hasReceipts(life.fleet?.tables?.results, header),
     isAudited: ({ runId, block, clock }) =>
       life.schedule.run?.isAudited({ runId, side: 'users', block, clock: clock + 1 }) ?? false,
     shapeOf: ({ block }) => {

@@ -3,7 +3,7 @@ import type { Reply } from './simulated-life.js';
 import type { SimulatedNetwork } from './simulated-network.js';
 import type { Trace } from './trace.js';
 
-/** A worker's machine: it may be gone or frozen, has a clock of its own, and calls the coordinator over the network. */
+/** A worker's or a parameter process's machine: it may be gone or frozen, has a clock of its own, and calls others. */
 export class SimulatedMachine {
   isGone = false;
   #frozenUntilMs = 0;
@@ -25,19 +25,21 @@ export class SimulatedMachine {
 
   /** Does something after a time by the machine's own clock, unless it is gone by then. */
   later(delayMs: number, run: () => void): void {
-    this.#world.queue.after(delayMs / this.#o.clockRate, () => this.#awake(run));
+    this.#world.queue.after(delayMs / this.#o.clockRate, () => this.awake(run));
   }
 
   /**
    * A call over the network, of which one answer is taken, the first.
    *
    * @param onError with the code; '' means that no answer came in time.
+   * @param to the node that is called.
    */
   call<T>(
     serve: (reply: (reply: Reply<T>) => void) => void,
     onValue: (value: T) => void,
     onError: (error: string) => void,
     timeoutMs: number,
+    to = 'c',
   ): void {
     const { network } = this.#world;
     const { node } = this.#o;
@@ -48,11 +50,11 @@ export class SimulatedMachine {
       act();
     };
     const reply = (answer: Reply<T>) => {
-      network.send('c', node, () =>
-        this.#awake(() => settle(() => ('value' in answer ? onValue(answer.value) : onError(answer.error)))),
+      network.send(to, node, () =>
+        this.awake(() => settle(() => ('value' in answer ? onValue(answer.value) : onError(answer.error)))),
       );
     };
-    network.send(node, 'c', () => serve(reply));
+    network.send(node, to, () => serve(reply));
     this.later(timeoutMs, () => settle(() => onError('')));
   }
 
@@ -61,10 +63,11 @@ export class SimulatedMachine {
     this.#world.trace.add(this.#world.queue.nowMs, `${node} (${name})`, what, ...details);
   }
 
-  #awake(run: () => void): void {
+  /** Does something now, or when the machine is not frozen any more; never when it is gone. */
+  awake(run: () => void): void {
     if (this.isGone) return;
     const { queue } = this.#world;
     if (queue.nowMs >= this.#frozenUntilMs) run();
-    else queue.at(this.#frozenUntilMs, () => this.#awake(run));
+    else queue.at(this.#frozenUntilMs, () => this.awake(run));
   }
 }

@@ -17,11 +17,19 @@ export interface SimulatedPlan {
   readonly phases: number;
   /** Share of the blocks that two workers compute: all or none. */
   readonly auditShare: number;
+  /** Parameter processes that the run needs; 0: its rows are with the coordinator. */
+  readonly holders: number;
   /** Of a run that pushes and pulls. */
   readonly sync?: { readonly mode: SyncMode; readonly clocksPerPhase: number };
 }
 
 export function drawPlan(seed: number): SimulatedPlan {
+  const random = createRandom(seed, 4);
+  const holders = random.int(4) === 0 ? 1 + random.int(3) : 0;
+  return { ...drawRun(seed), holders };
+}
+
+function drawRun(seed: number): Omit<SimulatedPlan, 'holders'> {
   const random = createRandom(seed, 2);
   if (random.int(2) === 0) {
     const blocks = { users: drawBlocks('users', random, 18), items: drawBlocks('items', random, 14) };

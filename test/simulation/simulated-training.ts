@@ -1,5 +1,7 @@
 // The tables of a simulated run in production's own stores, and what a record of them holds.
 
+import { PlacedStepStore } from '../../coordinator/holders/placed-step-store.js';
+import { PlacedStore } from '../../coordinator/holders/placed-store.js';
 import type { Delivery } from '../../coordinator/parameters/delivery.js';
 import { ParameterStore } from '../../coordinator/parameters/parameter-store.js';
 import type { StepDelivery } from '../../coordinator/parameters/step-delivery.js';
@@ -11,8 +13,10 @@ import type { SyncClocks } from '../../coordinator/schedule/sync/sync-clocks.js'
 import { leadMax } from '../../coordinator/schedule/sync/sync-mode.js';
 import { restoreStore, snapshotOf } from '../../coordinator/training/checkpoint.js';
 import type { Side } from '../../models/csr.js';
+import { packedGramLength } from '../../models/gram.js';
 import { gramOfTable, initialItems } from './phase-model.js';
 import { clocksOf, FACTORS, RUN_ID, type SimulatedPlan } from './simulated-plan.js';
+import type { SimulatedTables } from './simulated-tables.js';
 
 /** What stays when the coordinator dies. */
 export interface SimulatedRecord {
@@ -75,7 +79,7 @@ export class SimulatedPhases {
 
   #goOn({ nextPhase, users, items, grams }: SimulatedRecord): void {
     restoreStore(this.store, {
-      clocks: { users: Math.ceil(nextPhase / 2), items: Math.floor(nextPhase / 2) },
+      clocks: clocksBefore(nextPhase),
       tables: { users, items },
       sums: { users: { gram: grams!.users }, items: { gram: grams!.items } },
     });
@@ -133,4 +137,114 @@ export class SimulatedSteps<T> {
     const nextPhase = this.#phasesDone;
     return { nextPhase, users: store.kept('users').slice(), items: store.kept('items').slice() };
   }
+}
+
+/** As `SimulatedPhases`, with the rows in parameter processes: the calls of `PlacedStore` that wait are made here. */
+export class SimulatedPlacedPhases {
+  readonly store: PlacedStore;
+  readonly #plan: SimulatedPlan;
+  readonly #tables: SimulatedTables;
+  #phasesDone: number;
+
+  constructor(plan: SimulatedPlan, record: SimulatedRecord | undefined, tables: SimulatedTables) {
+    this.#plan = plan;
+    this.#tables = tables;
+    this.#phasesDone = record?.nextPhase ?? 0;
+    this.store = new PlacedStore(tables.forStore, clocksBefore(this.#phasesDone));
+    const none = new Float64Array(packedGramLength(FACTORS));
+    const first = { users: none, items: gramOfTable(initialItems(plan), plan.blocks.items) };
+    for (const side of ['users', 'items'] as const) {
+      this.store.setSums(side, { gram: record?.grams?.[side] ?? first[side] });
+    }
+  }
+
+  get clocks(): Readonly<Record<Side, number>> {
+    return { users: this.store.clock('users'), items: this.store.clock('items') };
+  }
+
+  get phasesDone(): number {
+    return this.#phasesDone;
+  }
+
+  phaseOpened({ side }: Phase): void {
+    this.store.beginPhase(side, this.#plan.blocks[side].length);
+  }
+
+  accepted(lease: Lease, delivery: Delivery): void {
+    this.store.apply(lease.block.index, delivery, lease.leaseId);
+  }
+
+  complete(phase: Phase, then: () => void): void {
+    const { side, clock } = this.store.next;
+    this.#tables.whenCommitted(side, clock, () => {
+      this.store.committed();
+      this.#phasesDone = phase.index + 1;
+      then();
+    });
+  }
+
+  /** What a record has besides its rows. */
+  facts(): Omit<SimulatedRecord, Side> {
+    const grams = { users: this.store.sums('users').gram, items: this.store.sums('items').gram };
+    return { nextPhase: this.#phasesDone, grams };
+  }
+}
+
+/** As `SimulatedSteps`, with the rows in parameter processes. */
+export class SimulatedPlacedSteps<T> {
+  readonly store: PlacedStepStore;
+  readonly exchange: StepExchange<T>;
+  readonly columns: number;
+  readonly #tables: SimulatedTables;
+  readonly #clocksPerPhase: number;
+  #phasesDone: number;
+
+  constructor(plan: SimulatedPlan, record: SimulatedRecord | undefined, tables: SimulatedTables) {
+    this.#tables = tables;
+    this.#clocksPerPhase = plan.sync!.clocksPerPhase;
+    this.#phasesDone = record?.nextPhase ?? 0;
+    this.columns = clocksOf(plan);
+    this.store = new PlacedStepStore(tables.forStore, this.#phasesDone * this.#clocksPerPhase, () => 0);
+    this.exchange = new StepExchange(this.store, plan.blocks.users);
+  }
+
+  get clocks(): Readonly<Record<Side, number>> {
+    const kept = this.#phasesDone * this.#clocksPerPhase;
+    return { users: kept, items: kept };
+  }
+
+  get phasesDone(): number {
+    return this.#phasesDone;
+  }
+
+  phaseOpened(): void {
+    this.exchange.beginEpoch();
+  }
+
+  accepted(clocks: SyncClocks, delivery: StepDelivery): void {
+    this.exchange.apply(clocks, delivery);
+  }
+
+  /** Has the rows kept, side after side. */
+  complete(phase: Phase, then: () => void): void {
+    const clock = (phase.index + 1) * this.#clocksPerPhase;
+    keepSteps(this.#tables, clock, () => {
+      this.#phasesDone = phase.index + 1;
+      then();
+    });
+  }
+
+  facts(): Omit<SimulatedRecord, Side> {
+    return { nextPhase: this.#phasesDone };
+  }
+}
+
+/** Has parameter processes keep both sides as they are at a clock. */
+export function keepSteps(tables: SimulatedTables, clock: number, then: () => void): void {
+  tables.whenCommitted('users', clock, () => tables.whenCommitted('items', clock, then));
+}
+
+/** Clocks of the sides before a phase of a run that solves whole sides. */
+export function clocksBefore(phase: number): Record<Side, number> {
+  return { users: Math.ceil(phase / 2), items: Math.floor(phase / 2) };
 }

@@ -6,14 +6,20 @@ import { encodeGram, encodeRows } from '../../common/row-chunks.js';
 import { sideName } from '../../common/sides.js';
 import type { Lease } from '../../coordinator/schedule/events.js';
 import { otherSide, type Side } from '../../models/csr.js';
+import type { BlockHeader__Output } from '../../proto/generated/stoa/parameters/v1/BlockHeader.js';
+import type { HeldPart__Output } from '../../proto/generated/stoa/parameters/v1/HeldPart.js';
 import type { PushBlockRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushBlockRequest.js';
+import type { PushBlockResponse } from '../../proto/generated/stoa/parameters/v1/PushBlockResponse.js';
 import type { PushStepRequest__Output } from '../../proto/generated/stoa/parameters/v1/PushStepRequest.js';
+import type { PushStepResponse } from '../../proto/generated/stoa/parameters/v1/PushStepResponse.js';
 import type { RowsChunk__Output } from '../../proto/generated/stoa/parameters/v1/RowsChunk.js';
+import type { StepHeader__Output } from '../../proto/generated/stoa/parameters/v1/StepHeader.js';
 import { RowClocks, type RowRange } from '../../worker/row-clocks.js';
 import type { EventQueue } from './event-queue.js';
-import type { Oracle } from './oracle.js';
+import type { Oracle, SolvedStep } from './oracle.js';
 import { type BlockSolution, gramOf, solveBlock } from './phase-model.js';
-import type { PulledRows, SimulatedCoordinator } from './simulated-coordinator.js';
+import type { Placement, PulledRows, SimulatedCoordinator } from './simulated-coordinator.js';
+import type { Chunk, SimulatedHolder } from './simulated-holder.js';
 import type { Reply } from './simulated-life.js';
 import { SimulatedMachine } from './simulated-machine.js';
 import type { SimulatedNetwork } from './simulated-network.js';
@@ -22,7 +28,15 @@ import { type StepSolution, solveStep } from './step-model.js';
 import type { Trace } from './trace.js';
 
 /** How a worker lies about what it computed; the first kinds are refused, the last is only found by computing twice. */
-export type Lie = 'nan' | 'shape' | 'foreign-lease' | 'other-block' | 'other-clock' | 'greed' | 'wrong';
+export type Lie =
+  | 'nan'
+  | 'shape'
+  | 'foreign-lease'
+  | 'other-block'
+  | 'other-clock'
+  | 'greed'
+  | 'no-rows'
+  | 'wrong';
 
 export interface WorkerTraits {
   /** Of the machine: links are cut by it. */
@@ -47,7 +61,12 @@ interface World {
   readonly oracle: Oracle;
   readonly trace: Trace;
   readonly plan: SimulatedPlan;
+  /** The parameter process that lives on a node now. */
+  readonly holderAt: (node: string) => SimulatedHolder | undefined;
 }
+
+/** A call to a parameter process. */
+type HolderCall<T> = (holder: SimulatedHolder, reply: (reply: Reply<T>) => void) => void;
 
 const HEARTBEAT_MS = 1000;
 const RETRY_MS = 1000;
@@ -80,6 +99,8 @@ export class SimulatedWorker {
   /** By how much this session's lies are off: the same each time, so that it agrees with itself. */
   #error = 0;
   #mirrors: Readonly<Record<Side, Mirror>>;
+  /** Where the rows are, of this session; undefined: not known yet. */
+  #places: Placement | undefined;
 
   constructor(world: World, traits: WorkerTraits) {
     this.#world = world;
@@ -132,6 +153,7 @@ export class SimulatedWorker {
     onValue: (value: T) => void,
     onError: (error: string) => void,
     timeoutMs = CALL_MS,
+    to = 'c',
   ): void {
     const session = this.#session;
     const guarded =
@@ -139,7 +161,45 @@ export class SimulatedWorker {
       (value: A): void => {
         if (this.#session === session) act(value);
       };
-    this.#machine.call(serve, guarded(onValue), guarded(onError), timeoutMs);
+    this.#machine.call(serve, guarded(onValue), guarded(onError), timeoutMs, to);
+  }
+
+  /** As `#call`, to a parameter process by its place. */
+  #callHolder<T>(
+    place: number,
+    serve: HolderCall<T>,
+    onValue: (value: T) => void,
+    onError: (error: string) => void,
+  ): void {
+    const { name } = this.#places![place]!.holder;
+    const call = (reply: (reply: Reply<T>) => void) => {
+      const holder = this.#world.holderAt(name);
+      if (holder !== undefined && !holder.isGone) serve(holder, reply);
+    };
+    this.#call(call, onValue, onError, CALL_MS, name);
+  }
+
+  /** Learns where the rows are, where they are not with the coordinator. */
+  #located(lease: Lease, then: () => void): void {
+    if (this.#world.plan.holders === 0 || this.#places !== undefined) {
+      then();
+      return;
+    }
+    this.#call<Placement>(
+      (reply) => this.#world.coordinator.spec(reply),
+      (places) => {
+        this.#places = places;
+        if (this.#held.has(lease.leaseId)) then();
+      },
+      (error) => this.#held.has(lease.leaseId) && this.#gaveUp(lease, error),
+    );
+  }
+
+  /** Place of the process with a row. */
+  #placeOf(side: Side, row: number): number {
+    return this.#places!.findIndex((place) =>
+      place[side].some(({ rowStart, rowEnd }) => row >= rowStart && row < rowEnd),
+    );
   }
 
   #register(): void {
@@ -202,6 +262,7 @@ export class SimulatedWorker {
     this.#waiting = [];
     this.#running = 0;
     this.#phase = -1;
+    this.#places = undefined;
   }
 
   #ask(): void {
@@ -253,8 +314,10 @@ export class SimulatedWorker {
       const lease = this.#waiting.shift()!;
       if (!this.#held.has(lease.leaseId)) continue;
       this.#running++;
-      if (this.#world.plan.sync === undefined) this.#pull(lease);
-      else this.#pullStep(lease);
+      this.#located(lease, () => {
+        if (this.#world.plan.sync === undefined) this.#pull(lease);
+        else this.#pullStep(lease);
+      });
     }
   }
 
@@ -311,6 +374,12 @@ export class SimulatedWorker {
       then();
       return;
     }
+    if (this.#places !== undefined && ranges.length > 0) {
+      this.#fetchPlaced(lease, side, ranges[0]!, clock, () =>
+        this.#fetch(lease, side, wanted, clock, wantsGram, then),
+      );
+      return;
+    }
     // No range at all would ask for the whole side.
     const asked = ranges.length > 0 ? ranges : [{ rowStart: 0, rowEnd: 1 }];
     this.#call<PulledRows>(
@@ -323,6 +392,30 @@ export class SimulatedWorker {
         }
         if (gram !== undefined) mirror.gram = { clock, value: gram };
         this.#fetch(lease, side, wanted, clock, wantsGram, then);
+      },
+      (error) => this.#held.has(lease.leaseId) && this.#gaveUp(lease, error),
+    );
+  }
+
+  /** The first rows of a range, from the process that has them. */
+  #fetchPlaced(lease: Lease, side: Side, range: RowRange, clock: number, then: () => void): void {
+    const place = this.#placeOf(side, range.rowStart);
+    const part = this.#places![place]![side].find(({ rowEnd }) => rowEnd > range.rowStart)!;
+    const own = { rowStart: range.rowStart, rowEnd: Math.min(range.rowEnd, part.rowEnd) };
+    const mirror = this.#mirrors[side];
+    this.#callHolder<readonly Chunk[]>(
+      place,
+      (holder, reply) => holder.pullRows(side, clock, [own], reply),
+      (chunks) => {
+        if (!this.#held.has(lease.leaseId)) return;
+        const { oracle, coordinator } = this.#world;
+        for (const { rowStart, rows } of chunks) {
+          // Of a session that is over, nothing counts: it may have read tables that are being filled.
+          if (coordinator.hasSession(this.#session!)) oracle.pulled(side, clock, rowStart, rows);
+          mirror.table.set(rows, rowStart * FACTORS);
+          mirror.clocks.set({ rowStart, rowEnd: rowStart + rows.length / FACTORS }, clock);
+        }
+        then();
       },
       (error) => this.#held.has(lease.leaseId) && this.#gaveUp(lease, error),
     );
@@ -359,7 +452,7 @@ export class SimulatedWorker {
     const rows = this.#said(solution.rows, lie);
     if (lie === 'wrong') this.#world.coordinator.lied(this.#session!, lease.leaseId);
     const gram = encodeGram(lie === 'wrong' ? gramOf(rows) : solution.gram);
-    const header = {
+    const header: BlockHeader__Output = {
       runId: lease.runId,
       sessionId: this.#session!,
       leaseId: lie === 'foreign-lease' ? this.#foreign(lease) : lease.leaseId,
@@ -378,6 +471,59 @@ export class SimulatedWorker {
     ).map((chunk) => ({ part: 'chunk', chunk }) as PushBlockRequest__Output);
     if (lie === 'shape') parts.pop();
     this.#breakOff(parts);
+    if (this.#places !== undefined && header.receipt === null) {
+      const receipt = { digest: 1, signature: Buffer.alloc(32) };
+      if (lie === 'no-rows') {
+        this.#tellBlock(lease, { ...header, receipt }, solution, lie, attempts);
+        return;
+      }
+      const place = this.#placeOf(phase.side, block.rowStart);
+      const bare = { ...header, gram: Buffer.alloc(0), crc32c: 0 };
+      this.#callHolder<PushBlockResponse>(
+        place,
+        (holder, reply) => holder.pushBlock(bare, parts, () => !this.isGone, reply),
+        ({ disposition, receipt }) => {
+          if (!this.#held.has(lease.leaseId)) return;
+          this.#machine.say('hears of the rows of', lease.leaseId, disposition);
+          if (disposition !== 'DISPOSITION_HELD') return this.#done(lease);
+          const held = receipt as NonNullable<BlockHeader__Output['receipt']>;
+          this.#tellBlock(lease, { ...header, receipt: held }, solution, lie, attempts);
+        },
+        (error) =>
+          this.#refused(lease, error, attempts, () => this.#pushBlock(lease, solution, attempts - 1)),
+      );
+      return;
+    }
+    this.#tellBlock(lease, header, solution, lie, attempts, parts);
+  }
+
+  /** Whoever takes rows in finds what is wrong with them, but only the worker can say it of its lease. */
+  #refused(lease: Lease, error: string, attempts: number, again: () => void): void {
+    if (!this.#held.has(lease.leaseId)) return;
+    if ((error === 'STOA_CHECKSUM' || error === '') && attempts > 1) {
+      again();
+      return;
+    }
+    if (error !== 'STOA_SHAPE' && error !== 'STOA_NUMERIC_NOT_FINITE') {
+      this.#gaveUp(lease, error === 'STOA_CHECKSUM' ? '' : error);
+      return;
+    }
+    const session = this.#session!;
+    const { network, coordinator } = this.#world;
+    network.send(this.node, 'c', () => coordinator.fail(session, [lease.leaseId], error));
+    this.#done(lease);
+  }
+
+  /** Delivers a result to the coordinator. @param parts rows of it, where they are not elsewhere. */
+  #tellBlock(
+    lease: Lease,
+    header: BlockHeader__Output,
+    solution: BlockSolution,
+    lie: Lie | undefined,
+    attempts: number,
+    parts: readonly (PushBlockRequest__Output | undefined)[] = [],
+  ): void {
+    const { block, phase } = lease;
     this.#call<string>(
       (reply) => this.#world.coordinator.pushBlock(header, parts, () => !this.isGone, reply),
       (disposition) => {
@@ -409,6 +555,7 @@ export class SimulatedWorker {
       (reply) => this.#world.coordinator.pullStep(session, request, reply),
       (answer) => {
         if (!this.#held.has(lease.leaseId)) return;
+        if (this.#places !== undefined) return this.#pullPlaced(lease);
         const solution = solveStep(block.index, phase.priorClock, answer.users, answer.items);
         this.#compute(lease, () => this.#pushStep(lease, solution, 3));
       },
@@ -416,22 +563,118 @@ export class SimulatedWorker {
     );
   }
 
-  #pushStep(lease: Lease, { users, deltas }: StepSolution, attempts: number): void {
+  /** What a task reads, from all who have some of it, one after the other. */
+  #pullPlaced(lease: Lease): void {
     const { block, phase } = lease;
-    const lie = this.#drawLie();
-    const header = {
-      runId: lease.runId,
-      sessionId: this.#session!,
-      leaseId: lie === 'foreign-lease' ? this.#foreign(lease) : lease.leaseId,
-      block: lie === 'other-block' ? block.index + 1 : block.index,
-      clock: phase.priorClock + (lie === 'other-clock' ? 1 : 0),
-      items: lie === 'shape' ? [...deltas.rows, 1e6] : [...deltas.rows],
-      counts: [...deltas.counts],
-      loss: 0,
-      sampleCount: 1,
-      solveMs: 1,
-      parts: [],
+    const columns = clocksOf(this.#world.plan);
+    const count = this.#world.plan.rows.items;
+    const read: SolvedStep = {
+      users: new Float32Array(columns),
+      items: new Float32Array(count * columns),
+      value: 0,
     };
+    const home = this.#placeOf('users', block.rowStart);
+    const next = (place: number): void => {
+      if (place === this.#places!.length) {
+        const solution = solveStep(block.index, phase.priorClock, read.users, read.items);
+        this.#compute(lease, () => this.#pushPlaced(lease, solution, read, 3));
+        return;
+      }
+      const items = this.#itemsAt(
+        place,
+        Int32Array.from({ length: count }, (_, row) => row),
+      );
+      if (items.length === 0 && place !== home) {
+        next(place + 1);
+        return;
+      }
+      this.#callHolder<{ users: Float32Array; items: Float32Array }>(
+        place,
+        (holder, reply) => holder.pullStep({ block: block.index, items }, reply),
+        (rows) => {
+          if (!this.#held.has(lease.leaseId)) return;
+          if (place === home) read.users.set(rows.users);
+          items.forEach((row, n) => {
+            read.items.set(rows.items.subarray(n * columns, (n + 1) * columns), row * columns);
+          });
+          next(place + 1);
+        },
+        (error) => this.#held.has(lease.leaseId) && this.#gaveUp(lease, error),
+      );
+    };
+    next(0);
+  }
+
+  #itemsAt(place: number, items: Int32Array): Int32Array {
+    return items.filter((row) => this.#placeOf('items', row) === place);
+  }
+
+  /** Hands the parts of an update in, one after the other, and then tells the coordinator, with the receipts. */
+  #pushPlaced(lease: Lease, solution: StepSolution, read: SolvedStep, attempts: number): void {
+    const { block, phase } = lease;
+    const { deltas, users } = solution;
+    const columns = clocksOf(this.#world.plan);
+    const lie = this.#drawLie();
+    const header = this.#stepHeader(lease, solution, lie);
+    if (lie === 'wrong') this.#world.coordinator.lied(this.#session!, lease.leaseId);
+    const said = this.#said(deltas.deltas, lie);
+    const written = { ...read, value: said[phase.priorClock]! };
+    this.#world.oracle.solved(this.#session!, header.leaseId, written);
+    const home = this.#placeOf('users', block.rowStart);
+    const receipts: HeldPart__Output[] = [];
+    const next = (place: number): void => {
+      if (place === this.#places!.length) {
+        this.#tellStep(lease, { ...header, items: [], counts: [], parts: receipts }, [], attempts, () =>
+          this.#pushPlaced(lease, solution, read, attempts - 1),
+        );
+        return;
+      }
+      if (lie === 'no-rows') {
+        receipts.push({ holder: place, receipt: { digest: 1, signature: Buffer.alloc(32) } });
+        next(place + 1);
+        return;
+      }
+      const items = this.#itemsAt(place, deltas.rows);
+      if (items.length === 0 && place !== home) {
+        next(place + 1);
+        return;
+      }
+      const own = Float32Array.from(
+        [...items].flatMap((row) => {
+          const n = deltas.rows.indexOf(row);
+          return [...said.subarray(n * columns, (n + 1) * columns)];
+        }),
+      );
+      const listed = lie === 'shape' ? [...items, 1e6] : [...items];
+      const part = { ...header, items: listed, counts: [...items].map(() => 1) };
+      const parts = [
+        ...(place === home ? this.#chunksOf(users, block.rowStart, columns, columns) : []).map((chunk) => ({
+          users: chunk,
+        })),
+        ...this.#chunksOf(own, 0, columns, columns).map((chunk) => ({ deltas: chunk })),
+      ] as (PushStepRequest__Output | undefined)[];
+      this.#breakOff(parts);
+      this.#callHolder<PushStepResponse>(
+        place,
+        (holder, reply) => holder.pushStep(part, parts, () => !this.isGone, reply),
+        ({ disposition, receipt }) => {
+          if (!this.#held.has(lease.leaseId)) return;
+          if (disposition !== 'DISPOSITION_HELD') return this.#done(lease);
+          receipts.push({ holder: place, receipt: receipt as HeldPart__Output['receipt'] });
+          next(place + 1);
+        },
+        (error) =>
+          this.#refused(lease, error, attempts, () => this.#pushPlaced(lease, solution, read, attempts - 1)),
+      );
+    };
+    next(0);
+  }
+
+  #pushStep(lease: Lease, solution: StepSolution, attempts: number): void {
+    const { users, deltas } = solution;
+    const { block } = lease;
+    const lie = this.#drawLie();
+    const header = this.#stepHeader(lease, solution, lie);
     const columns = clocksOf(this.#world.plan);
     if (lie === 'wrong') this.#world.coordinator.lied(this.#session!, lease.leaseId);
     const parts: (PushStepRequest__Output | undefined)[] = [
@@ -441,6 +684,33 @@ export class SimulatedWorker {
       })),
     ] as PushStepRequest__Output[];
     this.#breakOff(parts);
+    this.#tellStep(lease, header, parts, attempts, () => this.#pushStep(lease, solution, attempts - 1));
+  }
+
+  #stepHeader({ leaseId, runId, block, phase }: Lease, { deltas }: StepSolution, lie: Lie | undefined) {
+    return {
+      runId,
+      sessionId: this.#session!,
+      leaseId: lie === 'foreign-lease' ? this.#foreign({ leaseId, block }) : leaseId,
+      block: lie === 'other-block' ? block.index + 1 : block.index,
+      clock: phase.priorClock + (lie === 'other-clock' ? 1 : 0),
+      items: lie === 'shape' ? [...deltas.rows, 1e6] : [...deltas.rows],
+      counts: [...deltas.counts],
+      loss: 0,
+      sampleCount: 1,
+      solveMs: 1,
+      parts: [],
+    };
+  }
+
+  /** Delivers an update to the coordinator. */
+  #tellStep(
+    lease: Lease,
+    header: StepHeader__Output,
+    parts: readonly (PushStepRequest__Output | undefined)[],
+    attempts: number,
+    again: () => void,
+  ): void {
     this.#call<string>(
       (reply) => this.#world.coordinator.pushStep(header, parts, () => !this.isGone, reply),
       () => {
@@ -451,7 +721,7 @@ export class SimulatedWorker {
       (error) => {
         if (!this.#held.has(lease.leaseId)) return;
         const isWorth = error === 'STOA_CHECKSUM' || error === '';
-        if (isWorth && attempts > 1) this.#pushStep(lease, { users, deltas, value: 0 }, attempts - 1);
+        if (isWorth && attempts > 1) again();
         else this.#gaveUp(lease, error === 'STOA_CHECKSUM' ? '' : error);
       },
     );
@@ -503,7 +773,7 @@ export class SimulatedWorker {
   }
 
   /** A lease that is somebody else's, of the same block where there is one, or nobody's. */
-  #foreign({ leaseId, block }: Lease): number {
+  #foreign({ leaseId, block }: Pick<Lease, 'leaseId' | 'block'>): number {
     const { coordinator, random } = this.#world;
     const other = coordinator.leaseOfAnother(block.index, this.#session!);
     return other ?? Math.max(1, leaseId + random.int(7) - 3);

@@ -46,12 +46,15 @@ describe('simulated runs', () => {
         expect(count, name).toBeGreaterThan(RUNS / 4);
       }
       const met = total(outcomes, ({ counts }) => counts);
-      for (const name of ['backups', 'expiries', 'lost', 'duplicates', 'stale', 'cut']) {
+      for (const name of ['backups', 'expiries', 'lost', 'duplicates', 'stale', 'cut', 'retreats']) {
         expect(met[name], name).toBeGreaterThan(RUNS / 4);
       }
       expect(met['refused'], 'refused').toBeGreaterThan(RUNS / 25);
       const families = new Set(outcomes.map(({ family }) => family));
       expect([...families].sort()).toEqual(['asp', 'bsp', 'local', 'phases', 'ssp']);
+      const placed = outcomes.filter(({ isPlaced }) => isPlaced);
+      expect(placed.length).toBeGreaterThan(RUNS / 5);
+      expect(new Set(placed.map(({ family }) => family)).size).toBe(5);
     },
     TEST_MS_MAX,
   );
