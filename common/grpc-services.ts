@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { type GrpcObject, loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import type { ProtoGrpcType as FederationProto } from '../proto/generated/federation.js';
 import type { ProtoGrpcType as HoldersProto } from '../proto/generated/holders.js';
 import type { ProtoGrpcType as RecommendProto } from '../proto/generated/recommend.js';
 import type { ProtoGrpcType as TrainingProto } from '../proto/generated/training.js';
@@ -10,6 +11,7 @@ import type { ProtoGrpcType as WorkerProto } from '../proto/generated/worker.js'
 import { packageRoot } from './package-root.js';
 
 type ServiceNamespace = {
+  federation: FederationProto['stoa']['federation'];
   recommend: RecommendProto['stoa']['recommend'];
   training: {
     v1: TrainingProto['stoa']['training']['v1'] & WorkerProto['stoa']['training']['v1'];
@@ -25,6 +27,7 @@ const FILES = [
   'stoa/training/v1/worker.proto',
   'stoa/parameters/v1/parameters.proto',
   'stoa/parameters/v1/holders.proto',
+  'stoa/federation/v1/federation.proto',
 ];
 
 /** All services of Stoa with the field names of the .proto files: what reflection tells. */
