@@ -67,6 +67,7 @@ export const ERROR_CODES = {
   STOA_TORN: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
   STOA_BUDGET: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_LEDGER_DAMAGED: { exitCode: 1, grpcStatus: GRPC.DATA_LOSS },
+  STOA_AUDIT_DAMAGED: { exitCode: 1, grpcStatus: GRPC.DATA_LOSS },
   STOA_LEDGER_CHANGED: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_DISK_FULL: { exitCode: 1, grpcStatus: GRPC.RESOURCE_EXHAUSTED },
   STOA_DISK_FAILED: { exitCode: 1, grpcStatus: GRPC.UNAVAILABLE },

@@ -119,5 +119,5 @@ function arePlaces(places: readonly number[]): boolean {
 
 /** A copy. */
 function wordsOf(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(bytes.slice().buffer);
+  return new Uint32Array(new Uint8Array(bytes).buffer);
 }

@@ -12,7 +12,7 @@ export function wireBytes(wordCount: number, ring: Ring): number {
 export function packWords(words: BigUint64Array, ring: Ring): Uint8Array {
   const all = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   const width = ring.bits / 8;
-  if (width === 8) return all.slice();
+  if (width === 8) return new Uint8Array(all);
   const packed = new Uint8Array(words.length * width);
   for (let n = 0; n < words.length; n++) {
     for (let byte = 0; byte < width; byte++) packed[width * n + byte] = all[8 * n + byte]!;

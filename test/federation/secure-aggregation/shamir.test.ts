@@ -27,6 +27,16 @@ describe('shares', () => {
     }
   });
 
+  it('give the secret also where they came over a network, as views of larger buffers', () => {
+    const random = seededBytes(4);
+    const secret = random(32);
+    const shares = splitSecret(secret, { places: PLACES, threshold: 4 }, random).slice(0, 4);
+    const packet = Buffer.concat([Buffer.alloc(5, 0xee), ...shares]);
+    const views = shares.map((_, n) => packet.subarray(5 + 32 * n, 5 + 32 * (n + 1)));
+    expect(combineShares(views, shareWeights(PLACES.slice(0, 4), 4))).toEqual(secret);
+    expect(packet).toEqual(Buffer.concat([Buffer.alloc(5, 0xee), ...shares]));
+  });
+
   it('of the package give the secret in ours, for cohorts small and large', async () => {
     for (const [count, threshold] of [
       [2, 2],
