@@ -89,8 +89,8 @@ export function signReceipt(
  */
 export function readReceipt(text: string, authority: string): ErasureReceipt {
   const receipt = parse(text);
-  const issuer = new X509Certificate(authority);
-  const certificate = certificateOf(receipt);
+  const issuer = certificateIn(authority, 'the certificate of the authority cannot be read');
+  const certificate = certificateIn(receipt.certificate, 'its certificate cannot be read');
   const issuerHash = createHash('sha256').update(issuer.raw).digest('hex');
   if (receipt.authority !== issuerHash) throw refused('it is of another federation');
   if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey)) {
@@ -131,11 +131,11 @@ function parse(text: string): ErasureReceipt {
   }
 }
 
-function certificateOf(receipt: ErasureReceipt): X509Certificate {
+function certificateIn(pem: string, otherwise: string): X509Certificate {
   try {
-    return new X509Certificate(receipt.certificate);
+    return new X509Certificate(pem);
   } catch {
-    throw refused('its certificate cannot be read');
+    throw refused(otherwise);
   }
 }
 
