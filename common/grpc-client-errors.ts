@@ -36,6 +36,7 @@ const CLASSES: readonly [prefix: string, errorClass: StoaErrorClass][] = [
   ['STOA_DEVICE', DeviceError],
   ['STOA_DEVICE_LOST', DeviceError],
   ['STOA_CHECKSUM', CorruptError],
+  ['STOA_SIGNATURE', CorruptError],
   ['STOA_TORN', CorruptError],
   ['STOA_SESSION_OVER', FencedError],
   ['STOA_LEASE_GONE', FencedError],

@@ -2,6 +2,7 @@ import { found } from '../federation/init.js';
 import { invite } from '../federation/invite.js';
 import { join } from '../federation/join.js';
 import { members } from '../federation/members.js';
+import { receipt } from '../federation/receipt.js';
 import { renew } from '../federation/renew.js';
 import { revoke } from '../federation/revoke.js';
 import { serve } from '../federation/serve.js';
@@ -15,4 +16,5 @@ export const command = toGroup('federation', 'Found a federation, invite and rev
   revoke,
   members,
   serve,
+  receipt,
 ]);

@@ -4,8 +4,8 @@ import type { ServerCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import type { Clock } from '../../common/clock.js';
 import { messageOf } from '../../common/errors.js';
 import { ACCESS_TABLE, type AccessTable } from '../../federation/trust/access-table.js';
-import type { MemberLimits } from '../../federation/trust/allowance.js';
 import type { GrpcServiceEntry } from '../grpc-server.js';
+import type { CallerLimits } from './caller-allowances.js';
 import { type EnrolmentLog, enrolmentService } from './enrolment-service.js';
 import { type Federation, openFederation, serverIdentity } from './federation-folder.js';
 import { MemberGuard } from './member-guard.js';
@@ -15,17 +15,13 @@ import { FederationServerCredentials } from './server-credentials.js';
 /** How often the coordinator looks whether its own certificate is due: it has months left then. */
 const RENEWAL_CHECK_MS = 12 * 60 * 60 * 1000;
 
-export interface FederationTrustOptions {
+export interface FederationTrustOptions extends CallerLimits {
   /** Made by `foundFederation`. */
   folder: string;
   clock: Clock;
   log: EnrolmentLog & { error(fields: object, message: string): void };
   /** Who may call what. @default ACCESS_TABLE; what it lacks is refused */
   table?: AccessTable;
-  /** Of every member. @default DEFAULT_LIMITS */
-  limits?: MemberLimits;
-  /** Of every address whose callers have no certificate. @default STRANGER_LIMITS */
-  strangerLimits?: MemberLimits;
 }
 
 export interface FederationTrust {

@@ -12,35 +12,25 @@ import {
 import type { Clock } from '../../common/clock.js';
 import { AccessError, StoaError } from '../../common/errors.js';
 import { type AccessTable, callersOf, requireAccess } from '../../federation/trust/access-table.js';
-import {
-  Allowance,
-  DEFAULT_LIMITS,
-  type MemberLimits,
-  STRANGER_LIMITS,
-} from '../../federation/trust/allowance.js';
+import type { Allowance } from '../../federation/trust/allowance.js';
 import { toServiceError } from '../grpc-errors.js';
+import { CallerAllowances, type CallerLimits } from './caller-allowances.js';
 import type { KnownCaller, MembershipRegister } from './membership-register.js';
 import { messageBytes } from './metered-definition.js';
 import { refusedCertificate } from './refused-certificate.js';
 
 /** How often open calls are looked at for members that were revoked meanwhile. */
 const REVOCATION_CHECK_MS = 1000;
-/** Addresses without a certificate whose calls are counted; beyond it those that are idle are forgotten. */
-const STRANGERS_MAX = 10_000;
 
 /** A call of grpc-js, as interceptors and handlers see it. */
 export interface AuthenticatedCall {
   getAuthContext(): { sslPeerCertificate?: PeerCertificate } | null;
 }
 
-export interface GuardOptions {
+export interface GuardOptions extends CallerLimits {
   register: MembershipRegister;
   clock: Clock;
   table: AccessTable;
-  /** Of every member. @default DEFAULT_LIMITS */
-  limits?: MemberLimits;
-  /** Of every address whose callers have no certificate. @default STRANGER_LIMITS */
-  strangerLimits?: MemberLimits;
 }
 
 interface OpenCall {
@@ -50,13 +40,13 @@ interface OpenCall {
 
 export class MemberGuard {
   readonly #options: GuardOptions;
-  /** By member's name, or "at ADDRESS". */
-  readonly #allowances = new Map<string, Allowance>();
+  readonly #allowances: CallerAllowances;
   readonly #open = new Set<OpenCall>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: GuardOptions) {
     this.#options = options;
+    this.#allowances = new CallerAllowances(options);
     this.#timer = setInterval(() => this.#endRevoked(), REVOCATION_CHECK_MS).unref();
   }
 
@@ -130,16 +120,22 @@ export class MemberGuard {
     clearInterval(this.#timer);
   }
 
+  /** @throws {StoaError} the call is refused; nothing is taken from anybody's allowance but a call. */
   #admit(path: string, call: ServerInterceptingCallInterface) {
     const { table, clock } = this.#options;
-    const isForAnyone = callersOf(path, table)?.includes('anyone') === true;
-    const member = isForAnyone ? this.#knownOrNone(call) : this.#known(call);
-    const allowance = this.#allowance(member, call);
+    const nowMs = clock.nowMs();
+    const { member, refusal } = this.#identify(call);
+    const allowance =
+      member === undefined
+        ? this.#allowances.ofAddress(call.getPeer(), nowMs)
+        : this.#allowances.ofMember(member.name, nowMs);
     // Counted before anything else is said: asking is what is limited.
-    allowance.beginCall(clock.nowMs());
+    allowance.beginCall(nowMs);
     try {
-      if (member === undefined && !isForAnyone && callersOf(path, table) !== undefined) {
-        throw new AccessError('STOA_ACCESS_CERTIFICATE', refusedCertificate(call));
+      const callers = callersOf(path, table);
+      // Who joins anew may still have an old certificate at hand; everybody else is told what is wrong with it.
+      if (member === undefined && callers !== undefined && !callers.includes('anyone')) {
+        throw refusal ?? new AccessError('STOA_ACCESS_CERTIFICATE', refusedCertificate(call));
       }
       requireAccess(path, member?.role ?? 'anyone', table);
     } catch (error) {
@@ -149,45 +145,21 @@ export class MemberGuard {
     return { member, allowance };
   }
 
+  #identify(call: AuthenticatedCall): { member?: KnownCaller; refusal?: AccessError } {
+    try {
+      return { member: this.#known(call) };
+    } catch (error) {
+      if (error instanceof AccessError) return { refusal: error };
+      throw error;
+    }
+  }
+
   /** Who has shown a certificate of this federation; undefined without one. @throws {AccessError} it is no longer good. */
   #known(call: AuthenticatedCall): KnownCaller | undefined {
     const certificate = call.getAuthContext()?.sslPeerCertificate;
     if (certificate === undefined) return undefined;
     const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
     return this.#options.register.standing(fingerprint, this.#options.clock.date());
-  }
-
-  /** Who joins anew may still have an old certificate at hand. */
-  #knownOrNone(call: ServerInterceptingCallInterface): KnownCaller | undefined {
-    try {
-      return this.#known(call);
-    } catch (error) {
-      if (error instanceof AccessError) return undefined;
-      throw error;
-    }
-  }
-
-  #allowance(member: KnownCaller | undefined, call: ServerInterceptingCallInterface): Allowance {
-    const who = member?.name ?? `at ${call.getPeer().replace(/:\d+$/, '')}`;
-    const nowMs = this.#options.clock.nowMs();
-    let allowance = this.#allowances.get(who);
-    if (allowance === undefined) {
-      if (this.#allowances.size >= STRANGERS_MAX) this.#forgetIdle(nowMs);
-      const { limits = DEFAULT_LIMITS, strangerLimits = STRANGER_LIMITS } = this.#options;
-      allowance = new Allowance(
-        member?.name ?? 'this address',
-        member === undefined ? strangerLimits : limits,
-        nowMs,
-      );
-      this.#allowances.set(who, allowance);
-    }
-    return allowance;
-  }
-
-  #forgetIdle(nowMs: number): void {
-    for (const [who, allowance] of this.#allowances) {
-      if (allowance.isIdle(nowMs)) this.#allowances.delete(who);
-    }
   }
 
   #endRevoked(): void {

@@ -20,6 +20,7 @@ const PURE = [
   'coordinator/plan/',
   'coordinator/schedule/',
   'coordinator/serving/recommender.ts',
+  'federation/robust/',
   'federation/rounds/',
   'federation/trust/access-table.ts',
   'federation/trust/allowance.ts',

@@ -24,6 +24,7 @@ const NESTED = [
   'federation revoke',
   'federation members',
   'federation serve',
+  'federation receipt',
 ];
 
 describe('stoa', () => {

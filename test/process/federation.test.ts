@@ -1,12 +1,14 @@
 // A federation through the real command line: processes of their own, real sockets and real TLS between them.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { builtEntry } from '../../common/package-root.js';
+import { newSalt, sealSubject, signReceipt } from '../../federation/erasure/erasure-receipt.js';
+import { readIdentity, signerOf } from '../../federation/trust/identity-folder.js';
 import { type StoaProcess, startStoa, stoa } from '../support/stoa-process.js';
 
 let root: string;
@@ -103,6 +105,40 @@ describe('stoa federation', () => {
     }
   });
 
+  it('checks a receipt that a member signed, with the certificate of the authority alone', async () => {
+    const folder = path.join(root, 'uni-receipt');
+    await json(['join', await invitationFor('uni-receipt'), '--identity', folder]);
+    const identity = await readIdentity(folder);
+    const salt = newSalt();
+    const now = new Date().toISOString();
+    const signed = signReceipt(
+      {
+        schema_version: 1,
+        federation: identity.federation,
+        authority: identity.authority,
+        participant: identity.name,
+        subject: sealSubject('learner-17', salt),
+        run_id: 'run-1',
+        round: 12,
+        basis: 'statistics',
+        model_version: 'v12',
+        item_factors: '0'.repeat(64),
+        erase_time: now,
+        model_time: now,
+      },
+      { sign: signerOf(identity), certificate: identity.certificate.toString() },
+    );
+    const file = path.join(root, 'receipt.json');
+    await writeFile(file, JSON.stringify(signed));
+    const authority = path.join(folder, 'authority.pem');
+    const about = ['--user', 'learner-17', '--salt', Buffer.from(salt).toString('hex')];
+    const good = await json(['receipt', file, '--authority', authority, ...about]);
+    expect(good.document).toMatchObject({ valid: true, is_about_user: true, round: 12, basis: 'statistics' });
+    await writeFile(file, JSON.stringify({ ...signed, round: 11 }));
+    const bad = await json(['receipt', file, '--authority', authority]);
+    expect(bad).toMatchObject({ exitCode: 2, document: { error: { code: 'STOA_SIGNATURE' } } });
+  });
+
   it.each([
     [['init', '--dir', 'DIR', '--name', 'again'], 'STOA_EXISTS', 2],
     [['init', '--dir', 'DIR/new', '--name', 'Not A Name'], 'STOA_USAGE', 2],
@@ -114,6 +150,9 @@ describe('stoa federation', () => {
     [['revoke', 'nobody', '--dir', 'DIR'], 'STOA_NOT_FOUND_MEMBER', 2],
     [['members', '--dir', 'DIR/none'], 'STOA_NOT_FOUND_FEDERATION', 2],
     [['renew', '--identity', 'DIR/none'], 'STOA_NOT_FOUND_FEDERATION', 2],
+    [['receipt', 'DIR/none', '--authority', 'DIR/authority.pem'], 'STOA_NOT_FOUND_FILE', 2],
+    [['receipt', 'DIR/federation.json', '--authority', 'DIR/authority.pem'], 'STOA_SIGNATURE', 2],
+    [['receipt', 'DIR/federation.json', '--authority', 'DIR/federation.json'], 'STOA_SIGNATURE', 2],
     [['serve', '--dir', 'DIR/none', '--listen', '127.0.0.1:0'], 'STOA_NOT_FOUND_FEDERATION', 2],
   ])('%j fails with %s', async (args, code, exitCode) => {
     const outcome = await json(args.map((word) => word.replace('DIR', dir)));

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StoaError } from '../../../common/errors.js';
+import { addressOf, CallerAllowances } from '../../../coordinator/enrolment/caller-allowances.js';
 import { Allowance, type MemberLimits } from '../../../federation/trust/allowance.js';
 import { fullBucket, refill, waitMs } from '../../../federation/trust/token-bucket.js';
 
@@ -120,5 +121,42 @@ describe('a token bucket', () => {
         }
       }),
     );
+  });
+});
+
+describe('callers without a certificate', () => {
+  it('are told apart by IPv4 address, and by the network of an IPv6 address', () => {
+    expect(addressOf('10.0.0.1:5000')).toBe('10.0.0.1');
+    expect(addressOf('::ffff:10.0.0.1:5000')).toBe('10.0.0.1');
+    const network = addressOf('2001:db8:0:7:1:2:3:4:5000');
+    expect(network).toBe('2001:db8:0:7::/64');
+    expect(addressOf('[2001:db8:0:7::9]:80')).toBe(network);
+    expect(addressOf('2001:0DB8::7:ffff:2:3:4:80')).toBe(network);
+    expect(addressOf('2001:db8:0:8::9:80')).not.toBe(network);
+    expect(addressOf('::1:80')).toBe('0:0:0:0::/64');
+  });
+
+  it('of more addresses than are kept share what they may, and members keep theirs', () => {
+    const allowances = new CallerAllowances({ limits: LIMITS, strangerLimits: LIMITS });
+    for (let address = 0; address < 10_000; address++) {
+      allowances.ofAddress(`10.0.${address >> 8}.${address & 255}:1`, 0).beginCall(0);
+    }
+    const one = allowances.ofAddress('11.0.0.1:1', 0);
+    expect(allowances.ofAddress('11.0.0.2:1', 0)).toBe(one);
+    for (let call = 0; call < 3; call++) one.beginCall(0);
+    expect(refusalOf(() => allowances.ofAddress('11.0.0.3:1', 0).beginCall(0))?.code).toBe('STOA_BUSY');
+    expect(refusalOf(() => allowances.ofMember('uni-a', 0).beginCall(0))).toBeUndefined();
+  });
+
+  it('are forgotten when they have been idle, so that others get a place', () => {
+    const allowances = new CallerAllowances({ strangerLimits: LIMITS });
+    for (let address = 0; address < 10_000; address++) {
+      const allowance = allowances.ofAddress(`10.0.${address >> 8}.${address & 255}:1`, 0);
+      allowance.beginCall(0);
+      allowance.endCall();
+    }
+    const late = allowances.ofAddress('11.0.0.1:1', 60_000);
+    expect(allowances.ofAddress('11.0.0.2:1', 60_000)).not.toBe(late);
+    expect(allowances.ofAddress('11.0.0.1:9', 60_000)).toBe(late);
   });
 });
