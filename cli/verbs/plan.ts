@@ -1,5 +1,6 @@
 import os from 'node:os';
 import { UsageError } from '../../common/errors.js';
+import type { ParameterPlan } from '../../coordinator/plan/plan-parameters.js';
 import type { PlannedShard, RunPlan } from '../../coordinator/plan/plan-run.js';
 import type { RunConfig } from '../../coordinator/plan/run-config.js';
 import type { FleetEstimate, FleetModel } from '../../coordinator/plan/simulate-fleet.js';
@@ -8,6 +9,7 @@ import { type DeviceFacts, deviceFacts } from '../../models/device-facts.js';
 import type { DeviceRequest } from '../../worker/devices/choose-device.js';
 import { needsOf } from '../device-flags.js';
 import type { Output } from '../output.js';
+import { addParametersFlag, LOCAL_PARAMETERS, type ParametersFlag } from '../parameters-flag.js';
 import { bytes, count, duration } from '../quantities.js';
 import { addSettingFlags, loadRunConfig, type SettingFlags, settingsHelp } from '../run-settings.js';
 import { textTable } from '../text-table.js';
@@ -15,7 +17,7 @@ import { realNumber, required, toCommand } from '../verb.js';
 import { networkSpeed, workerCounts } from '../worker-counts.js';
 import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js';
 
-interface Options extends SettingFlags, WorkerFlags {
+interface Options extends SettingFlags, WorkerFlags, ParametersFlag {
   data: string;
   simulate?: number[];
   network?: number;
@@ -31,6 +33,8 @@ interface Fleet {
   place: FleetModel['place'];
   /** Of each worker, as measured here. */
   device: DeviceFacts & { gflops: number };
+  /** Processes that have the rows; absent: the coordinator has them. */
+  parameters?: ParameterPlan;
 }
 
 /** What a plan says of time. */
@@ -54,6 +58,7 @@ export const command = toCommand<Options>({
   examples: [
     'stoa plan --data datasets/enrolments --workers 4 --set ials.factors=128',
     'stoa plan --data datasets/enrolments --simulate 1..64 --network 10Gbit --svg speed-up.svg',
+    'stoa plan --data datasets/enrolments --workers 8 --parameters 4 --network 10Gbit',
   ],
   more: settingsHelp,
   define: (command) => {
@@ -73,6 +78,7 @@ export const command = toCommand<Options>({
       )
       .option('--svg <file>', 'with --simulate: write the drawing there');
     addWorkerFlags(command);
+    addParametersFlag(command, LOCAL_PARAMETERS);
     addSettingFlags(command);
   },
   run: async ({ options, output }) => {
@@ -97,12 +103,25 @@ export const command = toCommand<Options>({
       threads,
     });
     const place = options.network === undefined ? { cores } : { bytesPerSecond: options.network };
-    const fleet = { workers, threads, place, device: chosen.device };
+    const parameters = await parametersOf(plan, options.parameters ?? 0, workers);
+    const fleet = { workers, threads, place, device: chosen.device, parameters };
     const measured = { dataset, plan, config, request, device: chosen.name };
     const times = config.model === 'ials' ? await timesOf(fleet, measured, options) : undefined;
     await answer(plan, fleet, times, options, output);
   },
 });
+
+/** Of processes that `train --parameters` would start. */
+async function parametersOf(
+  plan: RunPlan,
+  processes: number,
+  workers: number,
+): Promise<ParameterPlan | undefined> {
+  if (processes === 0) return undefined;
+  const { planParameters } = await import('../../coordinator/plan/plan-parameters.js');
+  const names = Array.from({ length: processes }, (_, n) => `parameters-${n + 1}`);
+  return planParameters(plan, names, workers);
+}
 
 function refuseMisfits({ simulate, svg }: Options, { model }: RunConfig): void {
   const misfit =
@@ -134,7 +153,7 @@ async function timesOf(fleet: Fleet, measured: Measured, { simulate, worth }: Op
   const { fleetModel } = await import('../../coordinator/plan/fleet-model.js');
   const { recommendWorkers, simulateFleet } = await import('../../coordinator/plan/simulate-fleet.js');
   const { measureFleet } = await import('../measure-fleet.js');
-  const { threads, workers, place, device } = fleet;
+  const { threads, workers, place, device, parameters } = fleet;
   const cores = os.availableParallelism();
   const speeds = await measureFleet({
     ...measured,
@@ -143,7 +162,13 @@ async function timesOf(fleet: Fleet, measured: Measured, { simulate, worth }: Op
   });
   // Only the portable device gives each thread a block of its own.
   const sharesBlocks = device.device !== 'portable';
-  const model = fleetModel(measured.plan, { threads, sharesBlocks, place, speeds });
+  const model = fleetModel(measured.plan, {
+    threads,
+    sharesBlocks,
+    place,
+    speeds,
+    largest: parameters?.largest,
+  });
   const [alone, epoch] = simulateFleet(model, [1, workers]);
   const estimates = simulate && simulateFleet(model, simulate);
   return {
@@ -234,7 +259,7 @@ async function deviceOf(
 
 function planText(
   plan: RunPlan,
-  { workers, threads, device }: Fleet,
+  { workers, threads, device, parameters }: Fleet,
   seconds: number,
   width: number,
 ): string {
@@ -253,9 +278,40 @@ function planText(
     textTable(perWorker, { header: ['', 'shards', 'entries', 'of the work'], width, indent: '  ' }),
     '',
     `estimates for ${workers} workers of ${threads} threads like this machine's (${device.name}, ${device.gflops.toPrecision(2)} GFLOP/s):`,
-    `  an epoch     ${duration(seconds)}, ${bytes(estimates.wireBytesPerEpoch)} through the coordinator, ${bytes(Math.round(estimates.wireBytesPerEpoch / workers))} for each worker`,
-    `  memory       coordinator ${bytes(estimates.coordinatorBytes)}, each worker ${bytes(estimates.workerBytes)}`,
+    ...(parameters === undefined
+      ? hereText(estimates, seconds, workers)
+      : placedText(plan, seconds, parameters, width)),
   ].join('\n');
+}
+
+/** With the rows in the coordinator. */
+function hereText(
+  { wireBytesPerEpoch, coordinatorBytes, workerBytes }: RunPlan['estimates'],
+  seconds: number,
+  workers: number,
+): string[] {
+  const each = bytes(Math.round(wireBytesPerEpoch / workers));
+  return [
+    `  an epoch     ${duration(seconds)}, ${bytes(wireBytesPerEpoch)} through the coordinator, ${each} for each worker`,
+    `  memory       coordinator ${bytes(coordinatorBytes)}, each worker ${bytes(workerBytes)}`,
+  ];
+}
+
+/** With the rows in parameter processes. */
+function placedText({ estimates }: RunPlan, seconds: number, placed: ParameterPlan, width: number): string[] {
+  const { processes, coordinatorBytes, coordinatorBytesPerEpoch, workerBytesPerEpoch } = placed;
+  const rows = [
+    ...processes.map(({ name, share: part, memoryBytes, bytesPerEpoch }) => [
+      name,
+      `${Math.round(100 * part)} %`,
+      bytes(memoryBytes),
+      bytes(bytesPerEpoch),
+    ]),
+    ['coordinator', '', bytes(coordinatorBytes), bytes(coordinatorBytesPerEpoch)],
+    ['each worker', '', bytes(estimates.workerBytes), bytes(workerBytesPerEpoch)],
+  ];
+  const header = ['', 'of the rows', 'memory', 'through its link, an epoch'];
+  return [`  an epoch     ${duration(seconds)}`, '', textTable(rows, { header, width, indent: '  ' })];
 }
 
 function share(own: readonly PlannedShard[], all: readonly PlannedShard[]): string {

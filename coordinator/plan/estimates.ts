@@ -5,7 +5,7 @@ import type { PlanBlock } from './plan-blocks.js';
 /** A coordinator without tables: Node, gRPC, the plan. Measured, rounded up. */
 const COORDINATOR_BASE_BYTES = 220e6;
 /** Both tables at two clocks, and a checkpoint that is written of them piece by piece. Measured with K = 32 and 64. */
-const COORDINATOR_TABLES = 2.5;
+export const COORDINATOR_TABLES = 2.5;
 /** A worker without tables and shards: Node, gRPC, its threads' stacks. Measured, rounded up. */
 const WORKER_BASE_BYTES = 130e6;
 const THREAD_BYTES = 25e6;

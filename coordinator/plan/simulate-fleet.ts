@@ -28,6 +28,11 @@ export interface FleetPhase {
   /** Rows of the other side, all of which every worker reads: their bytes. */
   fixedBytes: number;
   speed: ThreadSpeed;
+  /**
+   * Parameter processes have the rows, each on a machine of its own like a worker's: the largest share of the rows of
+   * either side that one of them has. Absent: the coordinator has all.
+   */
+  placed?: { fixed: number; own: number };
 }
 
 export interface FleetModel {
@@ -39,18 +44,18 @@ export interface FleetModel {
   threads: number;
   /** The threads of a worker solve one block together; else each has one of its own. */
   sharesBlocks: boolean;
-  /** `cores`: all workers and the coordinator are on one machine and share them. `bytesPerSecond`: of each machine's link. */
+  /** `cores`: all processes are on one machine and share them. `bytesPerSecond`: of each machine's link. */
   place: { cores: number } | { bytesPerSecond: number };
 }
 
 /** What ends sooner if it were better: where the next second would be won. */
-export type Bottleneck = 'compute' | 'cores' | 'coordinator' | 'network' | 'tail' | 'blocks';
+export type Bottleneck = 'compute' | 'cores' | 'coordinator' | 'parameters' | 'network' | 'tail' | 'blocks';
 
 /** Seconds of an epoch; together they are the epoch. */
 export interface EpochParts {
   /** Solving, shared perfectly among all threads. */
   compute: number;
-  /** Rows that others computed are fetched and made ready; deliveries for which the coordinator or its link had no time. */
+  /** Rows that others computed are fetched and made ready; deliveries for which who has the rows, or a link, had no time. */
   exchange: number;
   /** Threads idle because blocks cannot be shared evenly. */
   tail: number;
@@ -65,7 +70,7 @@ export interface FleetEstimate {
   speedup: number;
   parts: EpochParts;
   bottleneck: Bottleneck;
-  /** Through the coordinator's link, both directions. */
+  /** Rows between workers and who has them, both directions. */
   bytesPerEpoch: number;
   /** Through the link of one worker, both directions. */
   bytesPerWorker: number;
@@ -115,28 +120,34 @@ function estimateFleet(model: FleetModel, workers: number): Omit<FleetEstimate, 
     workers,
     secondsPerEpoch: parts.compute + parts.exchange + parts.tail + parts.barrier,
     parts,
-    bottleneck: bottleneckOf(model, workers, parts, total((phase) => phase.wire) > parts.exchange / 2),
+    bottleneck: bottleneckOf(model, workers, parts, {
+      isWire: total((phase) => phase.wire) > parts.exchange / 2,
+      isLending: total((phase) => phase.lending) > parts.exchange / 2,
+    }),
     bytesPerEpoch: down + up,
     bytesPerWorker: (down + up) / workers,
   };
 }
 
 interface PlayedPhase extends EpochParts {
-  /** Bytes from the coordinator, and to it. */
+  /** Bytes from who has the rows, and to them. */
   down: number;
   up: number;
-  /** Of `exchange`, the part for which the link was slower than the coordinator. */
+  /** Of `exchange`, the part for which the link was slower than the process at its end. */
   wire: number;
+  /** The part for which parameter processes had time, and the coordinator had not. */
+  lending: number;
 }
 
 function playPhase(
-  { blocks, fixedBytes, speed }: FleetPhase,
+  { blocks, fixedBytes, speed, placed }: FleetPhase,
   model: FleetModel,
   workers: number,
 ): PlayedPhase {
   const { threads, place, rowBytes, sharesBlocks } = model;
   const isLocal = 'cores' in place;
-  const costs: ExchangeCosts = isLocal ? MEMORY_COSTS : MESSAGE_COSTS;
+  // Rows of parameter processes go in messages, also on one machine.
+  const costs: ExchangeCosts = isLocal && placed === undefined ? MEMORY_COSTS : MESSAGE_COSTS;
   const cores = isLocal ? place.cores : Number.POSITIVE_INFINITY;
   const linkSeconds = isLocal ? 0 : 1 / place.bytesPerSecond;
   // Processes beyond the cores take turns: they get done what one thread on each core would.
@@ -145,12 +156,19 @@ function playPhase(
   const flopsPerSecond = speedOf(speed, isLocal ? busyThreads : threads);
   const rowsOf = ({ rowStart, rowEnd }: PlanBlock) => rowEnd - rowStart;
 
-  // Each worker kept what it computed, about its share, and fetches the rest before it can begin.
+  // Each worker kept what it computed, about its share, and fetches the rest before it can begin. Of processes that give
+  // out rows at once, the one with the most is the last.
+  const { fixed: givenShare, own: takenShare } = placed ?? { fixed: 1, own: 1 };
   const down = (workers - 1) * fixedBytes;
   const givenOut = down * costs.coordinatorDown;
   const takenIn = down * costs.workerDown;
-  const onLink = down * linkSeconds;
-  const fetch = Math.max(givenOut, takenIn / Math.min(workers, cores), onLink, (givenOut + takenIn) / cores);
+  const onLink = givenShare * down * linkSeconds;
+  const fetch = Math.max(
+    givenShare * givenOut,
+    takenIn / Math.min(workers, cores),
+    onLink,
+    (givenOut + takenIn) / cores,
+  );
 
   const up = blocks.reduce((sum, block) => sum + rowsOf(block) * rowBytes, 0);
   const messages = blocks.length * BLOCK_SECONDS.worker + up * costs.workerUp;
@@ -164,9 +182,14 @@ function playPhase(
   const makespan = listSchedule(durations, lanes);
   const compute = durations.reduce((sum, seconds) => sum + seconds, 0) / lanes;
   // Deliveries travel while others compute; where they take longer than that, the phase waits for them.
-  const received = up * costs.coordinatorUp + blocks.length * BLOCK_SECONDS.coordinator;
-  const delivering = Math.max(received, up * linkSeconds);
-  const onCores = (solving + messages + received + PHASE_SECONDS) / cores;
+  const rowsIn = up * costs.coordinatorUp;
+  const lending = blocks.length * BLOCK_SECONDS.coordinator;
+  // A parameter process takes the rows of its blocks and hears that they count, while the coordinator lends and judges.
+  const handedIn = placed === undefined ? 0 : blocks.length * BLOCK_SECONDS.coordinator;
+  const received =
+    placed === undefined ? rowsIn + lending : Math.max(lending, takenShare * (rowsIn + handedIn));
+  const delivering = Math.max(received, takenShare * up * linkSeconds);
+  const onCores = (solving + messages + rowsIn + lending + handedIn + PHASE_SECONDS) / cores;
   const behind = Math.max(0, delivering - makespan, onCores - makespan);
 
   const lastBytes = Math.max(0, ...blocks.map(rowsOf)) * rowBytes;
@@ -188,7 +211,8 @@ function playPhase(
     barrier: last + start + BARRIER_SECONDS,
     down,
     up,
-    wire: (onLink >= fetch ? fetch : 0) + (up * linkSeconds > received ? behind : 0),
+    wire: (onLink >= fetch ? fetch : 0) + (takenShare * up * linkSeconds > received ? behind : 0),
+    lending: placed !== undefined && lending === delivering ? behind : 0,
   };
 }
 
@@ -214,12 +238,15 @@ function bottleneckOf(
   { phases, threads, sharesBlocks, place }: FleetModel,
   workers: number,
   { compute, exchange, tail, barrier }: EpochParts,
-  isWire: boolean,
+  { isWire, isLending }: { isWire: boolean; isLending: boolean },
 ): Bottleneck {
   const isCrowded = 'cores' in place && workers * threads > place.cores;
   const lanes = sharesBlocks ? workers : workers * threads;
   if (compute >= Math.max(exchange, tail + barrier)) return isCrowded ? 'cores' : 'compute';
-  if (exchange >= tail + barrier) return isWire ? 'network' : 'coordinator';
+  if (exchange >= tail + barrier) {
+    const isPlaced = phases.some(({ placed }) => placed !== undefined) && !isLending;
+    return isWire ? 'network' : isPlaced ? 'parameters' : 'coordinator';
+  }
   const blocks = phases.reduce((sum, phase) => sum + phase.blocks.length, 0) / phases.length;
   return blocks < BLOCKS_PER_THREAD_MIN * lanes ? 'blocks' : 'tail';
 }

@@ -19,7 +19,8 @@ export const BOTTLENECK_WORDS: Readonly<Record<Bottleneck, string>> = {
   compute: 'computing',
   cores: 'cores of the machine',
   coordinator: 'coordinator',
-  network: 'link of the coordinator',
+  parameters: 'parameter processes',
+  network: 'link to the rows',
   tail: 'tail and barrier',
   blocks: 'too few blocks',
 };

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { placeShard } from '../../coordinator/plan/placement.js';
 import { planBlocks } from '../../coordinator/plan/plan-blocks.js';
+import { planParameters } from '../../coordinator/plan/plan-parameters.js';
 import { planRun } from '../../coordinator/plan/plan-run.js';
 import { parseRunConfig, solverOf } from '../../coordinator/plan/run-config.js';
 import { cutShards } from '../../datasets/shard-cuts.js';
@@ -170,5 +171,44 @@ describe('placement', () => {
 
   it('of no workers is nowhere', () => {
     expect(placeShard('users', 0, [])).toBeUndefined();
+  });
+});
+
+describe('parameter processes', () => {
+  const rowCounts = { users: new Int32Array(40_000).fill(5), items: new Int32Array(6000).fill(33) };
+  const plan = planRun({
+    counts: { users: 40_000, items: 6000, interactions: 200_000, hasValues: false },
+    rowCounts,
+    shards: { users: shardsOf(rowCounts.users), items: shardsOf(rowCounts.items) },
+    config: parseRunConfig({ 'ials.factors': 64 }),
+    workers: 3,
+    threads: 1,
+  });
+  const names = (count: number) => Array.from({ length: count }, (_, n) => `parameters-${n + 1}`);
+
+  it.each([1, 2, 3, 7])('%i of them have every row once, and the traffic of all of it', (count) => {
+    const { processes, largest } = planParameters(plan, names(count), 3);
+    const total = (of: (one: (typeof processes)[number]) => number) =>
+      processes.reduce((sum, one) => sum + of(one), 0);
+    expect(total(({ users }) => users)).toBe(40_000);
+    expect(total(({ items }) => items)).toBe(6000);
+    expect(total(({ share }) => share)).toBeCloseTo(1, 9);
+    expect(largest.users).toBe(Math.max(...processes.map(({ users }) => users)) / 40_000);
+    const tables = 46_000 * 64 * 4;
+    // Every table goes to all workers but its own, comes from them once, and is read once for a checkpoint.
+    expect(total(({ bytesPerEpoch }) => bytesPerEpoch) / tables).toBeCloseTo(3 + 1, 4);
+  });
+
+  it('of more processes each needs less, and none less than its rows at two clocks', () => {
+    const most = (count: number) => {
+      const { processes } = planParameters(plan, names(count), 3);
+      for (const { users, items, memoryBytes } of processes) {
+        expect(memoryBytes).toBeGreaterThan(2 * (users + items) * 64 * 4);
+      }
+      return Math.max(...processes.map(({ memoryBytes }) => memoryBytes));
+    };
+    expect(most(2)).toBeLessThan(most(1));
+    expect(most(7)).toBeLessThan(most(2));
+    expect(planParameters(plan, names(2), 3).coordinatorBytes).toBeLessThan(plan.estimates.coordinatorBytes);
   });
 });

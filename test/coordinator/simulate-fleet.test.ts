@@ -92,6 +92,24 @@ describe('a fleet', () => {
     expect(at(fast, 4).parts.exchange).toBeLessThan(30);
   });
 
+  it('waits for the parameter process with the most rows, and less long than for a coordinator with all', () => {
+    const blocks = blocksOf(new Array(64).fill(1e8));
+    const phase = { blocks, fixedBytes: 1e9, speed: GFLOPS };
+    const of = (bytesPerSecond: number, placed?: { fixed: number; own: number }) =>
+      at(modelOf([], { phases: [{ ...phase, placed }], place: { bytesPerSecond } }), 4);
+    // Three of four workers read 1 GB each: 0.4 of it from one process, over a link of 100 MB/s.
+    expect(of(1e8, { fixed: 0.4, own: 0.5 }).parts.exchange).toBeCloseTo(12, 1);
+    expect(of(1e8, { fixed: 0.4, own: 0.5 }).bottleneck).toBe('network');
+    const [here, there] = [of(1e12), of(1e12, { fixed: 0.4, own: 0.5 })];
+    expect(there.bottleneck).toBe('parameters');
+    expect(there.parts.exchange / here.parts.exchange).toBeCloseTo(0.4, 1);
+    expect(there.bytesPerEpoch).toBe(here.bytesPerEpoch);
+    // With rows spread thin, who lends the blocks is the last one.
+    const small = { ...phase, blocks: blocksOf(new Array(5000).fill(1e4), 1000), fixedBytes: 0 };
+    const thin = modelOf([], { phases: [{ ...small, placed: { fixed: 0.02, own: 0.02 } }], rowBytes: 4 });
+    expect(at(thin, 100).bottleneck).toBe('coordinator');
+  });
+
   it('makes the other side ready once on every worker, all threads of one machine helping', () => {
     const speed = { ...GFLOPS, prepareSeconds: 0.9 };
     const phases = [{ blocks: blocksOf(new Array(960).fill(1e8)), fixedBytes: 0, speed }];

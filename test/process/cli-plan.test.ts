@@ -35,6 +35,24 @@ describe('stoa plan --simulate', () => {
     expect(svg.match(/<circle/g)).toHaveLength(5);
   });
 
+  it('says what parameter processes have, need and move, and plays the epochs through them', async () => {
+    const flags = ['--workers', '2', '--parameters', '3', '--simulate', '1,2', '--network', '1Gbit'];
+    const { exitCode, stdout, stderr } = await stoa(['plan', '--data', at('data'), ...flags, '--json']);
+    expect(exitCode, stderr).toBe(0);
+    const { parameters, simulation } = JSON.parse(stdout);
+    expect(parameters.processes.map(({ name }: { name: string }) => name)).toEqual([
+      'parameters-1',
+      'parameters-2',
+      'parameters-3',
+    ]);
+    const users = parameters.processes.map((one: { users: number }) => one.users);
+    expect(users.reduce((sum: number, rows: number) => sum + rows)).toBe(300);
+    expect(simulation.estimates).toHaveLength(2);
+    const { stdout: text } = await stoa(['plan', '--data', at('data'), '--parameters', '1']);
+    expect(text).toMatch(/of the rows +memory +through its link, an epoch/);
+    expect(text).toMatch(/parameters-1 +100 % /);
+  });
+
   it('says in words what limits each number and which is recommended', async () => {
     const { stdout } = await stoa(['plan', '--data', at('data'), '--simulate', '1,2,64']);
     expect(stdout).toMatch(/workers +an epoch +T \/ N +speed-up +limited by/);
