@@ -16,11 +16,15 @@ export interface LocalProcessesOptions {
   argumentsOf: (name: string) => string[];
   /** Lines that one writes to stderr, with its name. */
   onLine: (name: string, line: string) => void;
+  /** One that ends with exit code 0 has done its work, and no other is started in its place. @default false */
+  endsByItself?: boolean;
 }
 
 export interface LocalProcesses {
   /** Rejects when none is left and none may be started again; never resolves. */
   readonly failed: Promise<never>;
+  /** Resolves when none is left, all having ended by themselves. */
+  readonly ended: Promise<void>;
   readonly pids: () => number[];
   /** Those that were started with `--coordinator parent` are told where it is; until then they wait. */
   connect(coordinator: HostPort): void;
@@ -46,12 +50,14 @@ export function startLocalProcesses(options: LocalProcessesOptions): LocalProces
 
 class ProcessPool implements LocalProcesses {
   readonly failed: Promise<never>;
+  readonly ended: Promise<void>;
   private readonly children = new Set<ChildProcess>();
   private coordinator: HostPort | undefined;
   private restartsLeft = RESTARTS_MAX;
   private isStopping = false;
   private lastWords = '';
   private fail: (error: Error) => void = () => {};
+  private end: () => void = () => {};
   private readonly killAll = (): void => {
     for (const child of this.children) child.kill('SIGKILL');
   };
@@ -62,6 +68,9 @@ class ProcessPool implements LocalProcesses {
     });
     // Whoever waits for the run hears of it; nobody may wait any more.
     this.failed.catch(() => {});
+    this.ended = new Promise<void>((resolve) => {
+      this.end = resolve;
+    });
   }
 
   start(): void {
@@ -97,7 +106,15 @@ class ProcessPool implements LocalProcesses {
       this.options.onLine(name, line);
     });
     child.on('error', (error) => this.onGone(child, name, error.message));
-    child.on('exit', (code, signal) => this.onGone(child, name, signal ?? `exit code ${code}`));
+    child.on('exit', (code, signal) => {
+      if (code === 0 && this.options.endsByItself === true) this.onDone(child);
+      else this.onGone(child, name, signal ?? `exit code ${code}`);
+    });
+  }
+
+  private onDone(child: ChildProcess): void {
+    this.children.delete(child);
+    if (this.children.size === 0) this.end();
   }
 
   private onGone(child: ChildProcess, name: string, how: string): void {

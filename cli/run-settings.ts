@@ -61,6 +61,13 @@ const HELP: Readonly<Record<RunConfigKey, string>> = {
   'train.validation_share': 'share kept from training to measure that loss',
   'train.checkpoint_epochs': 'least epochs between checkpoints; 0: only when stopped',
   'train.checkpoint_keep': 'checkpoints kept, 1 to 100',
+  'federated.masking': 'with --federated: the coordinator sees sums over participants alone: true or false',
+  'federated.cohort_min': 'fewest participants of a sum',
+  'federated.epsilon': 'ε of the run for each learner: noise on all that leaves; 0: none',
+  'federated.delta': 'δ of the run',
+  'federated.honest_min': 'participants whose noise is in every sum; 0: federated.cohort_min',
+  'federated.rows_max': 'with ε: rows that one learner weighs in with, fully',
+  'federated.row_norm_max': 'with ε: norm that a learner’s factors are shortened to',
 };
 
 export function addSettingFlags(command: Command): void {

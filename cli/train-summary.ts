@@ -2,12 +2,45 @@
 
 import path from 'node:path';
 import type { TrainResult } from '../coordinator/training/train-result.js';
+import type { FederatedResult } from './federated-run.js';
 import { metricsTable } from './metrics-table.js';
 import type { Output } from './output.js';
 import { bytes, count, duration } from './quantities.js';
 
 export function answerRun(result: TrainResult, runDir: string, output: Output): void {
   output.answer(result, () => trainSummary(result, runDir, output.width));
+}
+
+export function answerFederated(result: FederatedResult, runDir: string, output: Output): void {
+  output.answer(result, () => federatedSummary(result, runDir, output.width));
+}
+
+function federatedSummary(result: FederatedResult, runDir: string, width: number): string {
+  const { federated } = result;
+  const protection = [
+    federated.masking ? 'masked sums' : 'sums without masks',
+    ...(federated.epsilon === undefined ? [] : [`ε = ${federated.epsilon}`]),
+  ].join(', ');
+  const failed = federated.rounds_failed + federated.sweeps_cut;
+  const lines = [
+    `trained ${result.model} over ${federated.participants} institutions by ${protection}`,
+    `  ${count(result.users)} users, ${count(result.items)} items, ${result.factors} factors, ${result.epochs} sweeps, ` +
+      `${result.solver}, ${result.device} device`,
+    `  ${duration(result.seconds_total)}; ${duration(median(result.epoch_seconds))} a sweep (median), ` +
+      `${count(federated.rounds)} rounds${failed === 0 ? '' : `, ${federated.rounds_failed} failed, ${federated.sweeps_cut} sweeps cut short`}`,
+    `  an institution sent ${bytes(federated.bytes_up)} and fetched ${bytes(federated.bytes_down)}, on average`,
+  ];
+  if (result.metrics !== undefined) {
+    lines.push('', 'on held-out interactions:', metricsTable(result.metrics, result.model, width, '  '));
+  }
+  const first = path.join(runDir, 'participants', federated.institutions[0]!.name);
+  lines.push(
+    '',
+    `model   ${result.model_dir}, all institutions together; one's own in ${path.join(first, 'model')}`,
+    `next    stoa audit verify ${path.join(first, 'identity', 'audit')}`,
+    `        stoa serve --model ${path.join(first, 'model')} --listen 127.0.0.1:7071`,
+  );
+  return lines.join('\n');
 }
 
 function trainSummary(result: TrainResult, runDir: string, width: number): string {

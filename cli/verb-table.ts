@@ -109,6 +109,13 @@ export const VERBS: readonly VerbEntry[] = [
     load: async () => (await import('./verbs/worker.js')).command,
   },
   {
+    name: 'audit',
+    isGroup: true,
+    group: ROLES,
+    summary: 'Check what left a participant',
+    load: async () => (await import('./verbs/audit.js')).command,
+  },
+  {
     name: 'serve',
     group: ROLES,
     summary: 'Serve one model over gRPC and REST',
@@ -131,6 +138,6 @@ export const VERBS: readonly VerbEntry[] = [
     name: 'participant',
     group: ROLES,
     summary: 'Take part in a federated training',
-    unbuilt: 'train on data that is in one place with "stoa train"',
+    load: async () => (await import('./verbs/participant.js')).command,
   },
 ];

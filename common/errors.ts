@@ -36,6 +36,7 @@ export const ERROR_CODES = {
   STOA_NUMERIC_NOT_FINITE: { exitCode: 1, grpcStatus: GRPC.INVALID_ARGUMENT },
   STOA_NUMERIC_BOUNDS: { exitCode: 1, grpcStatus: GRPC.INVALID_ARGUMENT },
   STOA_NUMERIC_NOT_POSITIVE: { exitCode: 1, grpcStatus: GRPC.INVALID_ARGUMENT },
+  STOA_NUMERIC_RANGE: { exitCode: 1, grpcStatus: GRPC.INVALID_ARGUMENT },
   STOA_NOT_FOUND_FILE: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
   STOA_NOT_FOUND_DATASET: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
   STOA_NOT_FOUND_RUN: { exitCode: 2, grpcStatus: GRPC.NOT_FOUND },
@@ -60,9 +61,17 @@ export const ERROR_CODES = {
   STOA_CLOCK_GONE: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_DEVICE: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
   STOA_DEVICE_LOST: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
+  STOA_COHORT_TOO_SMALL: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
+  STOA_ROUND_REFUSED: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
+  STOA_ROUND_MESSAGE: { exitCode: 1, grpcStatus: GRPC.INVALID_ARGUMENT },
+  STOA_ROUND_FAILED: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_CHECKSUM: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
   STOA_SIGNATURE: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
   STOA_TORN: { exitCode: 2, grpcStatus: GRPC.DATA_LOSS },
+  STOA_BUDGET: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
+  STOA_LEDGER_DAMAGED: { exitCode: 1, grpcStatus: GRPC.DATA_LOSS },
+  STOA_AUDIT_DAMAGED: { exitCode: 1, grpcStatus: GRPC.DATA_LOSS },
+  STOA_LEDGER_CHANGED: { exitCode: 1, grpcStatus: GRPC.ABORTED },
   STOA_DISK_FULL: { exitCode: 1, grpcStatus: GRPC.RESOURCE_EXHAUSTED },
   STOA_DISK_FAILED: { exitCode: 1, grpcStatus: GRPC.UNAVAILABLE },
   STOA_LOCKED: { exitCode: 1, grpcStatus: GRPC.FAILED_PRECONDITION },
@@ -132,6 +141,10 @@ export class StateError extends StoaError {}
 export class FencedError extends StoaError {}
 /** The device cannot do this; the message says what it lacks. */
 export class DeviceError extends StoaError {}
+/** It would spend or reveal more than was allowed. */
+export class PrivacyError extends StoaError {}
+/** A round that cannot go on as its protocol says: a message that does not belong there, shares that do not fit. */
+export class RoundError extends StoaError {}
 /** Bytes are not what was written; `fields.file` names the file. */
 export class CorruptError extends StoaError {}
 /** The machine beneath: disk full, port taken, peer gone. */

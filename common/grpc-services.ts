@@ -4,6 +4,7 @@ import path from 'node:path';
 import { type GrpcObject, loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import type { ProtoGrpcType as EnrolmentProto } from '../proto/generated/enrolment.js';
+import type { ProtoGrpcType as FederationProto } from '../proto/generated/federation.js';
 import type { ProtoGrpcType as HoldersProto } from '../proto/generated/holders.js';
 import type { ProtoGrpcType as RecommendProto } from '../proto/generated/recommend.js';
 import type { ProtoGrpcType as TrainingProto } from '../proto/generated/training.js';
@@ -11,7 +12,9 @@ import type { ProtoGrpcType as WorkerProto } from '../proto/generated/worker.js'
 import { packageRoot } from './package-root.js';
 
 type ServiceNamespace = {
-  federation: EnrolmentProto['stoa']['federation'];
+  federation: {
+    v1: EnrolmentProto['stoa']['federation']['v1'] & FederationProto['stoa']['federation']['v1'];
+  };
   recommend: RecommendProto['stoa']['recommend'];
   training: {
     v1: TrainingProto['stoa']['training']['v1'] & WorkerProto['stoa']['training']['v1'];
@@ -28,6 +31,7 @@ const FILES = [
   'stoa/training/v1/worker.proto',
   'stoa/parameters/v1/parameters.proto',
   'stoa/parameters/v1/holders.proto',
+  'stoa/federation/v1/federation.proto',
 ];
 
 /** All services of Stoa with the field names of the .proto files: what reflection tells. */

@@ -25,6 +25,7 @@ const SOURCES = [
   'models',
   'datasets',
   'kernels',
+  'federation',
   'coordinator',
   'worker',
   'client',

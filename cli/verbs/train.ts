@@ -3,8 +3,8 @@ import { UsageError } from '../../common/errors.js';
 import { addParametersFlag, LOCAL_PARAMETERS, type ParametersFlag } from '../parameters-flag.js';
 import { addSettingFlags, loadRunConfig, type SettingFlags, settingsHelp } from '../run-settings.js';
 import { addClientTlsFlags, type TlsFlags } from '../tls-flags.js';
-import { answerRun } from '../train-summary.js';
-import { addUnbuilt, required, toCommand } from '../verb.js';
+import { answerFederated, answerRun } from '../train-summary.js';
+import { required, toCommand, wholeNumber } from '../verb.js';
 import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js';
 
 interface Options extends SettingFlags, WorkerFlags, ParametersFlag, TlsFlags {
@@ -13,9 +13,14 @@ interface Options extends SettingFlags, WorkerFlags, ParametersFlag, TlsFlags {
   out: string;
   coordinator?: string;
   metrics?: string;
+  federated?: boolean;
+  participants?: number;
+  partition?: string;
 }
 
-const FEDERATED = 'it will train across institutions; train on data in one place without it';
+/** Institutions as processes of one machine; with fewer than federated.cohort_min no sum is made. */
+const PARTICIPANTS_DEFAULT = 5;
+const PARTICIPANTS_MAX = 64;
 
 export const command = toCommand<Options>({
   name: 'train',
@@ -27,6 +32,7 @@ export const command = toCommand<Options>({
   examples: [
     'stoa train --data datasets/enrolments-split --out runs/a --set ials.factors=64',
     'stoa train --data datasets/enrolments --out runs/b --coordinator 127.0.0.1:7070',
+    'stoa train --data datasets/enrolments-split --out runs/c --federated --participants 5 --partition skewed',
   ],
   more: settingsHelp,
   define: (command) => {
@@ -45,7 +51,20 @@ export const command = toCommand<Options>({
       'train there (several, with commas, stand in for one another); the dataset is sent when it is not there yet',
     );
     addClientTlsFlags(command);
-    addUnbuilt(command, { '--federated': FEDERATED, '--participants <n>': FEDERATED });
+    command
+      .option(
+        '--federated',
+        'spread the data over institutions, each a process that shares nothing but sums: see docs/federation.md',
+      )
+      .option(
+        '--participants <n>',
+        `with --federated: institutions (default: ${PARTICIPANTS_DEFAULT})`,
+        wholeNumber('--participants', 1, PARTICIPANTS_MAX),
+      )
+      .option(
+        '--partition <how>',
+        'with --federated: by-user, skewed, or by-column:NAME of the items (default: by-user)',
+      );
   },
   run: async ({ options, output }) => {
     const { refuseExisting } = await import('../../common/atomic-files.js');
@@ -56,7 +75,14 @@ export const command = toCommand<Options>({
     const test = options.test ?? parts.test;
     const foldIn = options.test === undefined ? parts.foldIn : undefined;
     const request = { dataset: parts.train, test, foldIn, config, runDir: options.out };
-    if (options.coordinator !== undefined) {
+    if (options.federated === true) {
+      refuseTogether(options);
+      const { runFederated } = await import('../federated-run.js');
+      const { participants = PARTICIPANTS_DEFAULT, partition = 'by-user' } = options;
+      const { workers, ...each } = workersOf({ ...options, workers: participants });
+      const result = await runFederated({ ...request, ...each, participants: workers, partition }, output);
+      answerFederated(result, options.out, output);
+    } else if (options.coordinator !== undefined) {
       refuseWorkerFlags(options);
       const { runRemotely } = await import('../remote-run.js');
       answerRun(await runRemotely(request, options.coordinator, options, output), options.out, output);
@@ -69,6 +95,22 @@ export const command = toCommand<Options>({
     }
   },
 });
+
+/** Flags that a federated run has nothing for. */
+function refuseTogether({ coordinator, workers, parameters, metrics }: Options): void {
+  const given = {
+    '--coordinator': coordinator,
+    '--workers': workers,
+    '--parameters': parameters,
+    '--metrics': metrics,
+  };
+  for (const [flag, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    throw new UsageError('STOA_USAGE', `${flag} does not go with --federated; leave one of them out`, {
+      fields: { field: flag },
+    });
+  }
+}
 
 /** Flags that "stoa coordinator" has too. */
 const COORDINATORS = ['--metrics', '--parameters'];

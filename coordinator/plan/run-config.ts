@@ -89,6 +89,19 @@ const schema = z.strictObject({
   'train.checkpoint_epochs': z.int().min(0).default(1),
   /** Checkpoints kept: should the newest turn out damaged, the run goes on from the one before. */
   'train.checkpoint_keep': z.int().min(1).max(100).default(2),
+  /** Of a federation: sums leave participants under masks, so that the coordinator sees their total alone. */
+  'federated.masking': z.boolean().default(true),
+  /** Fewest participants of a sum. */
+  'federated.cohort_min': z.int().min(1).max(255).default(5),
+  /** ε of the whole run for each learner; 0: no noise. */
+  'federated.epsilon': z.number().min(0).max(1000).default(0),
+  'federated.delta': z.number().positive().max(0.1).default(1e-6),
+  /** Participants whose noise is in every sum: those that might drop out or plot do not count; 0: federated.cohort_min. */
+  'federated.honest_min': z.int().min(0).max(255).default(0),
+  /** With ε: rows that one learner weighs in with, fully. */
+  'federated.rows_max': z.int().min(1).max(1_000_000).default(1),
+  /** With ε: norm that a learner's factors are shortened to. */
+  'federated.row_norm_max': z.number().positive().max(1e6).default(0.4),
 });
 
 export type RunConfig = z.infer<typeof schema>;

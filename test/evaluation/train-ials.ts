@@ -14,6 +14,8 @@ export interface IalsSettings {
   seed: number;
   /** @default cholesky */
   solver?: SolverOptions;
+  /** The other orientation, where values count. @default made of `train`, without values */
+  byItem?: Csr;
 }
 
 const BLOCKS = 64;
@@ -22,7 +24,7 @@ const CHOLESKY: SolverOptions = { name: 'cholesky', cgSteps: 1, block: 1 };
 
 export async function trainIals(device: ComputeDevice, train: Csr, settings: IalsSettings) {
   const { factors, epochs, seed } = settings;
-  const items = transposeCsr(train);
+  const items = settings.byItem ?? transposeCsr(train);
   const users = await device.createTable(train.rows, factors);
   const itemTable = await device.createTable(items.rows, factors);
   const initial = new Float32Array(items.rows * factors);

@@ -1,6 +1,7 @@
 // `npm run simulate`: runs many seeds, or one of them again with its trace.
 
 import { parseArgs } from 'node:util';
+import { simulateRounds } from '../federation/rounds/simulate-rounds.js';
 import { simulateLeaders } from './leaders/simulate-leaders.js';
 import { huntAll } from './mutants.js';
 import { type Outcome, simulateRun } from './simulate-run.js';
@@ -12,6 +13,7 @@ const USAGE = `usage: npm run simulate -- [--seeds N] [--from S] [--seed S] [--f
   --seed S    one run again, with the trace of its last events
   --first     stop at the first seed that fails
   --mutations plant known bugs, one after another, and say which seed finds each
+  --rounds    federations and their rounds, not clusters and their blocks
   --json      one JSON document
 `;
 
@@ -25,10 +27,17 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     first: { type: 'boolean', default: false },
     mutations: { type: 'boolean', default: false },
+    rounds: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+
+/** Everything that a seed is run through. */
+function simulateSeed(seed: number, isTraced = false): Outcome[] {
+  if (values.rounds) return [simulateRounds(seed, isTraced)];
+  return [simulateRun(seed, isTraced), simulateLeaders(seed, isTraced)];
+}
 
 function wholeNumber(text: string, flag: string): number {
   const value = Number(text);
@@ -61,8 +70,7 @@ function simulate(from: number, count: number): Summary {
     faults: {},
   };
   for (let seed = from; seed < from + count; seed++) {
-    const outcomes = [simulateRun(seed), simulateLeaders(seed)];
-    for (const outcome of outcomes) countIn(summary, outcome);
+    for (const outcome of simulateSeed(seed)) countIn(summary, outcome);
     if (values.first && summary.failures > 0) break;
     if (process.stderr.isTTY && seed % 100 === 0) process.stderr.write(`\r${seed - from + 1} of ${count} `);
   }
@@ -88,7 +96,7 @@ function addTo(sums: Record<string, number>, counts: Readonly<Record<string, num
 }
 
 function replayOf(seed: number): string {
-  return `npm run simulate -- --seed ${seed}`;
+  return `npm run simulate -- ${values.rounds ? '--rounds ' : ''}--seed ${seed}`;
 }
 
 function showFailure({ seed, complaint, trace }: Outcome): void {
@@ -97,7 +105,7 @@ function showFailure({ seed, complaint, trace }: Outcome): void {
 }
 
 function replay(seed: number): number {
-  const outcomes = [simulateRun(seed, true), simulateLeaders(seed, true)];
+  const outcomes = simulateSeed(seed, true);
   if (values.json) process.stdout.write(`${JSON.stringify(outcomes)}\n`);
   else for (const outcome of outcomes) show(outcome);
   return outcomes.every(({ complaint }) => complaint === undefined) ? 0 : 1;
@@ -106,7 +114,7 @@ function replay(seed: number): number {
 function show({ seed, family, workers, events, endMs, counts, faults, complaint, trace }: Outcome): void {
   process.stdout.write(`${trace.join('\n')}\n\n`);
   process.stdout.write(
-    `seed ${seed}: ${family}, ${workers} workers, ${events} events, ${(endMs / 1000).toFixed(1)} s\n`,
+    `seed ${seed}: ${family}, ${workers} ${values.rounds ? 'participants' : 'workers'}, ${events} events, ${(endMs / 1000).toFixed(1)} s\n`,
   );
   process.stdout.write(`${JSON.stringify(counts)}\n${JSON.stringify(faults)}\n`);
   process.stdout.write(complaint === undefined ? 'every promise was kept\n' : `BROKEN: ${complaint}\n`);
@@ -117,7 +125,7 @@ function main(): number {
     process.stdout.write(USAGE);
     return 0;
   }
-  if (values.mutations) return huntAll(wholeNumber(values.seeds, '--seeds')) ? 0 : 1;
+  if (values.mutations) return huntAll(wholeNumber(values.seeds, '--seeds'), values.rounds) ? 0 : 1;
   if (values.seed !== undefined) return replay(wholeNumber(values.seed, '--seed'));
   const summary = simulate(wholeNumber(values.from, '--from'), wholeNumber(values.seeds, '--seeds'));
   if (values.json) process.stdout.write(`${JSON.stringify(summary)}\n`);

@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { ROUND_MUTATIONS } from '../federation/rounds/round-mutations.js';
 import { MUTATIONS } from './mutations.js';
 
 export interface Verdict {
@@ -16,7 +17,16 @@ export function hunt(name: string, seedsMax: number): Verdict {
   const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
-    ['--import', here('./mutate.js'), here('./main.js'), '--json', '--first', '--seeds', String(seedsMax)],
+    [
+      '--import',
+      here('./mutate.js'),
+      here('./main.js'),
+      '--json',
+      '--first',
+      '--seeds',
+      String(seedsMax),
+      ...(ROUND_MUTATIONS.some((one) => one.name === name) ? ['--rounds'] : []),
+    ],
     { env: { ...process.env, STOA_MUTATION: name }, encoding: 'utf8' },
   );
   if (status === 0) return { name };
@@ -26,9 +36,10 @@ export function hunt(name: string, seedsMax: number): Verdict {
 }
 
 /** Prints a row of the table in docs/simulation.md for each mutation; false when one survives. */
-export function huntAll(seedsMax: number): boolean {
+export function huntAll(seedsMax: number, isOfRounds: boolean): boolean {
   process.stdout.write('| Mutation | First seed | What the oracle says |\n|---|---:|---|\n');
-  const verdicts = MUTATIONS.map(({ name }) => {
+  const mutations = isOfRounds ? ROUND_MUTATIONS : MUTATIONS;
+  const verdicts = mutations.map(({ name }) => {
     const verdict = hunt(name, seedsMax);
     process.stdout.write(`| ${name} | ${verdict.seed ?? 'survives'} | ${verdict.complaint ?? ''} |\n`);
     return verdict;

@@ -11,7 +11,7 @@ export function initialize(data: Mutation): void {
 
 export const load: LoadHook = async (url, context, nextLoad) => {
   const loaded = await nextLoad(url, context);
-  if (!url.endsWith(`/dist/coordinator/${mutation.file}.js`)) return loaded;
+  if (!url.endsWith(`/dist/${mutation.folder ?? 'coordinator'}/${mutation.file}.js`)) return loaded;
   let text = String(loaded.source);
   for (const { from, to } of mutation.edits) {
     const parts = text.split(from);

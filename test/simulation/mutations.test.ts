@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../common/package-root.js';
+import { ROUND_MUTATIONS } from '../federation/rounds/round-mutations.js';
 import { readText } from '../house/source-files.js';
 import { MUTATIONS } from './mutations.js';
 
@@ -26,8 +27,10 @@ beforeAll(async () => {
   hunter = (await import(path.join(packageRoot, 'dist/test/simulation/mutants.js'))) as Hunter;
 }, TEST_MS_MAX);
 
+const ALL = [...MUTATIONS, ...ROUND_MUTATIONS];
+
 describe('a planted bug is found', () => {
-  it.each(MUTATIONS.map(({ name }) => name))(
+  it.each(ALL.map(({ name }) => name))(
     '%s',
     (name) => {
       const { seed, complaint } = hunter.hunt(name, SEEDS_MAX);
@@ -40,5 +43,5 @@ describe('a planted bug is found', () => {
 
 it('every planted bug stands in the table of docs/simulation.md', () => {
   const text = readText('docs/simulation.md');
-  for (const { name } of MUTATIONS) expect(text).toContain(`| ${name} |`);
+  for (const { name } of ALL) expect(text).toContain(`| ${name} |`);
 });

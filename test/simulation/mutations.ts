@@ -3,7 +3,9 @@
 
 export interface Mutation {
   readonly name: string;
-  /** Under `coordinator/`, without its ending. */
+  /** @default coordinator */
+  readonly folder?: string;
+  /** Under the folder, without its ending. */
   readonly file: string;
   readonly edits: readonly { readonly from: string; readonly to: string }[];
 }
