@@ -63,6 +63,13 @@ export const command = toCommand<Options>({
     const { DEFAULT_POLICY, readPolicy } = await import('../../worker/participant/policy.js');
     const policy = options.policy === undefined ? DEFAULT_POLICY : await readPolicy(options.policy);
     const { name } = options;
+    const { renewIfDue } = await import('../../federation/trust/membership.js');
+    const { systemClock } = await import('../../common/clock.js');
+    const problem = await renewIfDue(options.identity, {
+      clock: systemClock,
+      ...(options.coordinator === FROM_PARENT ? {} : { address: options.coordinator }),
+    });
+    if (problem !== undefined) output.warn(`the certificate was not renewed: ${problem.message}`);
     const identity = await openIdentity(options.identity).catch((error: unknown) => {
       if (!(error instanceof NotFoundError) || name === undefined) throw error;
       return createIdentity(options.identity, name);

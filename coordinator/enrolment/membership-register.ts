@@ -169,6 +169,28 @@ export class MembershipRegister {
     return { name, role, enrolTime, fingerprint, expireTime };
   }
 
+  /**
+   * Holds a key that somebody has shown to have against the certificates of a member.
+   *
+   * @param keyHash SHA-256 of the public key, hexadecimal.
+   * @throws {AccessError} `STOA_ACCESS_CERTIFICATE`: no certificate of the member that is good now has this key, or
+   *   there is no participant of that name. `STOA_ACCESS_REVOKED`.
+   */
+  requireKey({ name, keyHash }: { name: string; keyHash: string }, now: Date): void {
+    for (const file of readdirSync(this.#paths.folder('certificates'))) {
+      const fingerprint = path.basename(file, '.json');
+      const one = readRecordSync(this.#paths.certificate(fingerprint), certificateFile);
+      if (one?.name !== name || one.key_hash !== keyHash) continue;
+      const { role } = this.standing(fingerprint, now);
+      if (role === 'participant') return;
+    }
+    throw new AccessError(
+      'STOA_ACCESS_CERTIFICATE',
+      'the key that was shown is not in a certificate of a participant of that name; join with an invitation',
+      { fields: { reason: 'unknown' } },
+    );
+  }
+
   isRevoked(name: string): boolean {
     return existsSync(this.#paths.revoked(name));
   }

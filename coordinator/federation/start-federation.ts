@@ -6,6 +6,9 @@ import type { TlsOptions } from '../../common/grpc-security.js';
 import { services } from '../../common/grpc-services.js';
 import { checkPlan, type FederatedPlan } from '../../federation/protocol/federated-plan.js';
 import type { RoundTiming } from '../../federation/rounds/round-plan.js';
+import type { FederationTrust } from '../enrolment/federation-trust.js';
+import { memberAdmission } from '../enrolment/member-admission.js';
+import { meteredDefinition } from '../enrolment/metered-definition.js';
 import { startGrpcServer } from '../grpc-server.js';
 import { type Admission, admitAnyone } from './admission.js';
 import { Enrolment } from './enrolment.js';
@@ -29,7 +32,9 @@ export interface FederationOptions {
   stdDev: number;
   listen: HostPort;
   tls: TlsOptions;
-  /** @default whoever can connect */
+  /** Members alone, over mutual TLS. @default whoever can connect, with `tls` */
+  trust?: FederationTrust;
+  /** @default members with `trust`, otherwise whoever can connect */
   admission?: Admission;
   /** Folder for deliveries; made and emptied. */
   spoolDir: string;
@@ -63,11 +68,11 @@ export interface Federation {
  * @throws {UsageError} the plan does not hold together; errors of `startGrpcServer`.
  */
 export async function startFederation(options: FederationOptions): Promise<Federation> {
-  const { clock = systemClock, log } = options;
+  const { clock = systemClock, log, trust } = options;
   const plan = checkPlan(options.plan);
   requireEnough(options.participants, plan.cohortMin);
   const session = randomBytes(16);
-  const enrolment = new Enrolment(session, options.admission ?? admitAnyone);
+  const enrolment = new Enrolment(session, options.admission ?? admissionOf(trust, clock));
   const host = new FederationHost({ ...options, plan, session, enrolment, clock });
   const implementation = federationService({ runId: options.runId, host, enrolment, clock, log });
   const { federation } = services;
@@ -75,8 +80,15 @@ export async function startFederation(options: FederationOptions): Promise<Feder
     listen: options.listen,
     tls: options.tls,
     maxMessageBytes: MESSAGE_BYTES_MAX,
+    credentials: trust?.credentials,
+    interceptors: trust?.interceptors,
     services: [
-      { name: FEDERATION_SERVICE, definition: federation.v1.FederationService.service, implementation },
+      {
+        name: FEDERATION_SERVICE,
+        definition: meteredDefinition(federation.v1.FederationService.service),
+        implementation,
+      },
+      ...(trust === undefined ? [] : [trust.enrolment]),
     ],
   }).catch((error: unknown) => {
     host.close();
@@ -84,6 +96,7 @@ export async function startFederation(options: FederationOptions): Promise<Feder
   });
   server.setServing('', true);
   server.setServing(FEDERATION_SERVICE, true);
+  if (trust !== undefined) server.setServing(trust.enrolment.name, true);
   return {
     address: server.address,
     outcome: host.outcome,
@@ -94,4 +107,8 @@ export async function startFederation(options: FederationOptions): Promise<Feder
       await server.close(1000);
     },
   };
+}
+
+function admissionOf(trust: FederationTrust | undefined, clock: Clock): Admission {
+  return trust === undefined ? admitAnyone : memberAdmission(trust.register, clock);
 }

@@ -17,6 +17,7 @@ export type AccessTable = Readonly<Record<string, readonly Caller[]>>;
 
 const ANYONE: readonly Caller[] = ['anyone', ...MEMBER_ROLES];
 const MEMBERS: readonly Caller[] = MEMBER_ROLES;
+const PARTICIPANTS: readonly Caller[] = ['participant'];
 const OPERATORS: readonly Caller[] = ['operator'];
 const NOBODY: readonly Caller[] = [];
 
@@ -25,6 +26,7 @@ export const ACCESS_TABLE: AccessTable = {
   '/stoa.federation.v1.EnrolmentService/Enrol': ANYONE,
   '/stoa.federation.v1.EnrolmentService/RenewCertificate': MEMBERS,
   '/stoa.federation.v1.EnrolmentService/GetMember': MEMBERS,
+  '/stoa.federation.v1.FederationService/*': PARTICIPANTS,
 
   '/stoa.training.v1.TrainingService/*': OPERATORS,
   // Workers and parameter processes are the coordinator's own; they have no business at the federation's address.

@@ -9,7 +9,7 @@ const BACKDATE_MS = DAY_MS;
 /** A federation outlives its machines; its authority is replaced by founding another federation. */
 const AUTHORITY_DAYS = 3650;
 const SERVER_DAYS = 365;
-/** Short, since they renew themselves; long enough for a participant that is away for a semester break. */
+/** Short, since participants renew them when they start; long enough for a participant that is away for a semester break. */
 const MEMBER_DAYS = 90;
 /** Of its time, what is left when a certificate should be renewed. */
 const RENEW_SHARE = 1 / 3;

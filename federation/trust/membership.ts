@@ -6,11 +6,12 @@ import path from 'node:path';
 import { type HostPort, parseAddress } from '../../common/addresses.js';
 import { writeFileAtomic } from '../../common/atomic-files.js';
 import type { Clock } from '../../common/clock.js';
-import { AccessError, StateError, type StoaError } from '../../common/errors.js';
+import { AccessError, StateError, StoaError } from '../../common/errors.js';
 import { fromServiceError } from '../../common/grpc-client-errors.js';
 import { GrpcLink } from '../../common/grpc-link.js';
 import { services } from '../../common/grpc-services.js';
 import type { MemberRole } from './access-table.js';
+import { isDueForRenewal } from './authority.js';
 import {
   explainTls,
   FEDERATION_CHANNEL_OPTIONS,
@@ -118,6 +119,27 @@ export async function renewMembership(folder: string, options: MembershipOptions
     return { identity: renewed, clockAheadMs: aheadMs(answer.serverTime, options.clock) };
   } finally {
     link.close();
+  }
+}
+
+/**
+ * Renews a certificate in the last third of its time; does nothing for one that is fresh, or where there is none. A
+ * coordinator that cannot be asked now is no reason to stop: there are weeks left.
+ *
+ * @returns what went wrong, while the certificate is still good.
+ * @throws {AccessError} the certificate has expired; the member was revoked.
+ */
+export async function renewIfDue(folder: string, options: MembershipOptions): Promise<StoaError | undefined> {
+  if (!(await hasIdentity(folder))) return undefined;
+  const identity = await readIdentity(folder);
+  const now = options.clock.date();
+  requireValid(identity, now);
+  if (!isDueForRenewal(identity.certificate, now)) return undefined;
+  try {
+    await renewMembership(folder, options);
+  } catch (error) {
+    if (error instanceof AccessError || !(error instanceof StoaError)) throw error;
+    return error;
   }
 }
 

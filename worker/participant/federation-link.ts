@@ -4,10 +4,17 @@ import type { HostPort } from '../../common/addresses.js';
 import { formatAddress } from '../../common/addresses.js';
 import { crc32c } from '../../common/checksums.js';
 import { CorruptError, ShapeError } from '../../common/errors.js';
+import { fromServiceError } from '../../common/grpc-client-errors.js';
 import { GrpcLink, LINK_OPTIONS } from '../../common/grpc-link.js';
 import { channelCredentials, type TlsOptions } from '../../common/grpc-security.js';
 import { services } from '../../common/grpc-services.js';
 import { writeMessage } from '../../common/write-message.js';
+import {
+  explainTls,
+  FEDERATION_CHANNEL_OPTIONS,
+  federationCredentials,
+} from '../../federation/trust/federation-channel.js';
+import type { MemberIdentity } from '../../federation/trust/identity-folder.js';
 import type { AnswerStepRequest } from '../../proto/generated/stoa/federation/v1/AnswerStepRequest.js';
 import type { Disposition__Output } from '../../proto/generated/stoa/federation/v1/Disposition.js';
 import type { FederationServiceClient } from '../../proto/generated/stoa/federation/v1/FederationService.js';
@@ -30,16 +37,25 @@ export class FederationLink extends GrpcLink {
   readonly #beats: FederationServiceClient;
   #token: Buffer = Buffer.alloc(0);
 
-  constructor(address: HostPort, tls: TlsOptions) {
+  /** @param member of a federation with an authority of its own; absent: as `tls` says. */
+  constructor(address: HostPort, tls: TlsOptions, member?: MemberIdentity) {
     super(address);
     const target = formatAddress(address);
-    const credentials = channelCredentials(address.host, tls);
+    const credentials =
+      member === undefined
+        ? channelCredentials(address.host, tls)
+        : federationCredentials(member.authorityPem, member);
+    const options = member === undefined ? LINK_OPTIONS : FEDERATION_CHANNEL_OPTIONS;
     const { FederationService } = services.federation.v1;
-    this.#client = new FederationService(target, credentials, LINK_OPTIONS);
+    this.#client = new FederationService(target, credentials, options);
     this.#beats = new FederationService(target, credentials, {
-      ...LINK_OPTIONS,
+      ...options,
       'grpc.use_local_subchannel_pool': 1,
     });
+  }
+
+  override explain(error: unknown): Error {
+    return explainTls(fromServiceError(error, this.target), this.target);
   }
 
   terms(signal: AbortSignal): Promise<GetTermsResponse__Output> {

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { explainDisk } from '../../common/atomic-files.js';
 import { CorruptError, NotFoundError, UsageError } from '../../common/errors.js';
 import { PARTICIPANT_NAME } from '../../federation/protocol/join-statement.js';
+import { hasIdentity, type MemberIdentity, readIdentity } from '../../federation/trust/identity-folder.js';
 
 /** Who a participant is: a name, and a key that signs what it says in rounds. */
 export interface ParticipantIdentity {
@@ -17,6 +18,8 @@ export interface ParticipantIdentity {
   /** Ed25519, 32 bytes. */
   readonly publicKey: Uint8Array;
   sign(statement: Uint8Array): Uint8Array;
+  /** Of a federation that `stoa federation join` joined: what its coordinator is called with. */
+  readonly member?: MemberIdentity;
 }
 
 const NAME_FILE = 'name';
@@ -38,11 +41,15 @@ export async function createIdentity(dir: string, name: string): Promise<Partici
 }
 
 /**
- * Opens the identity of a folder.
+ * Opens the identity of a folder: of a member of a federation, or one of its own.
  *
  * @throws {NotFoundError} `STOA_NOT_FOUND_FILE`: there is none; {CorruptError} `STOA_TORN`: it is not complete.
  */
 export async function openIdentity(dir: string): Promise<ParticipantIdentity> {
+  if (await hasIdentity(dir)) {
+    const member = await readIdentity(dir);
+    return { ...identityOf(member.name, member.privateKey), member };
+  }
   const read = (file: string) =>
     readFile(path.join(dir, file), 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;

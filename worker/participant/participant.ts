@@ -25,6 +25,7 @@ import { joinStatement } from '../../federation/protocol/join-statement.js';
 import { roundSums } from '../../federation/protocol/round-sums.js';
 import { ringOf } from '../../federation/protocol/sum-ring.js';
 import type { Ring } from '../../federation/secure-aggregation/ring.js';
+import { requireValid } from '../../federation/trust/federation-channel.js';
 import type { Csr } from '../../models/csr.js';
 import type { ComputeDevice, InstructionSet } from '../../models/device.js';
 import { type DeviceFacts, deviceFacts } from '../../models/device-facts.js';
@@ -85,11 +86,13 @@ export interface ParticipantResult {
 
 /** @throws {PrivacyError} the policy, or what a round asked for, forbids to go on; {SystemError} `STOA_UNREACHABLE`. */
 export async function runParticipant(options: ParticipantOptions): Promise<ParticipantResult> {
+  const { member } = options.identity;
+  if (member !== undefined) requireValid(member, new Date());
   const { data: dir, catalogueKey, policy, threads, isa, isGpuRequired } = options;
   const data = await LocalData.load(await openDataset(dir), { catalogueKey, items: policy.items });
   const { device } = await chooseDevice(options.device, { threads, isa, isGpuRequired });
   const audit = await AuditLog.open(path.join(options.stateDir, 'audit'), () => new Date());
-  const link = new FederationLink(options.coordinator, options.tls);
+  const link = new FederationLink(options.coordinator, options.tls, options.identity.member);
   try {
     const memory = await ParticipantMemory.open(options.stateDir);
     return await new Participation({ ...options, data, audit, link, memory }, device).run();

@@ -185,6 +185,30 @@ describe('the bounds on unmasked statistics', () => {
     expect(liars).toBeGreaterThan(5);
   });
 
+  it('find a b within the norms that no weights of learners could make, and a matrix that is none of theirs', () => {
+    let liars = 0;
+    for (const [who, { contribution }] of contributions.entries()) {
+      const sums = contribution.sums.slice();
+      const b = sums.subarray(43 * WIDTH + WIDTH - FACTORS, 44 * WIDTH);
+      // As long as the bound on its norm allows, and no longer along what A has learnt.
+      const length = contribution.counts[43]! * rowNormMax;
+      b.fill(0).set([length * 0.999]);
+      const matrix = contribution.sums.slice();
+      matrix[43 * WIDTH + 1] = 5 * (matrix[43 * WIDTH]! + matrix[43 * WIDTH + 2]!);
+      if (contribution.counts[43] === 0) continue;
+      for (const told of [
+        { ...contribution, sums },
+        { ...contribution, sums: matrix },
+      ]) {
+        expect(violationsOf(told, shape, boundsOf(who))).toMatchObject([
+          { item: 43, code: 'STOA_NUMERIC_NOT_POSITIVE' },
+        ]);
+      }
+      liars++;
+    }
+    expect(liars).toBeGreaterThan(5);
+  });
+
   it('cannot find a lie of the size of a truth, which only the other institutions contradict', () => {
     const told = lie({ who: 4, course: 43, how: 'as its most popular course' })(
       contributions[4]!.contribution,

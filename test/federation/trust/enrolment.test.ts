@@ -10,7 +10,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { StoaError } from '../../../common/errors.js';
 import { identityKeyOf, readIdentity, signerOf } from '../../../federation/trust/identity-folder.js';
 import { formatInvitation, parseInvitation } from '../../../federation/trust/invitation.js';
-import { askMembership, joinFederation, renewMembership } from '../../../federation/trust/membership.js';
+import {
+  askMembership,
+  joinFederation,
+  renewIfDue,
+  renewMembership,
+} from '../../../federation/trust/membership.js';
 import { clockAhead, type FederationServer, startFederation } from '../../support/federation-server.js';
 
 const HOUR_MS = 3_600_000;
@@ -217,6 +222,22 @@ describe('an identity', () => {
     const refused = await failure(askMembership(before, { clock }));
     expect(refused.code).toBe('STOA_ACCESS_CERTIFICATE');
     expect(refused.fields['reason']).toBe('replaced');
+  });
+
+  it('is renewed by itself in its last third, if the coordinator can be asked, and otherwise stays good', async () => {
+    const { folder, certificate } = await federation.join('uni-due');
+    const raw = async () => (await readIdentity(folder)).certificate.raw;
+    expect(await renewIfDue(folder, { clock: clockAhead(50 * DAY_MS) })).toBeUndefined();
+    expect(await raw()).toEqual(certificate.raw);
+    const late = clockAhead(75 * DAY_MS);
+    const problem = await renewIfDue(folder, { clock: late, address: '127.0.0.1:1' });
+    expect(problem?.code).toBe('STOA_UNREACHABLE');
+    expect(await raw()).toEqual(certificate.raw);
+    expect(await renewIfDue(folder, { clock: late })).toBeUndefined();
+    expect(await raw()).not.toEqual(certificate.raw);
+    await federation.trust.register.revoke('uni-due', '', new Date());
+    expect((await failure(renewIfDue(folder, { clock: late }))).code).toBe('STOA_ACCESS_REVOKED');
+    expect(await renewIfDue(path.join(federation.root, 'nobody'), { clock })).toBeUndefined();
   });
 
   it('that has expired is refused by its owner, and by a coordinator who is asked nevertheless', async () => {
