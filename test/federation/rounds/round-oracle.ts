@@ -58,6 +58,10 @@ export class RoundOracle {
   #selection = 0;
   /** When the opening of a round was decided, last. */
   readonly #decidedMs = new Map<number, number>();
+  /** The same of its steps, by round and step: their time runs from then. */
+  readonly #stepDecidedMs = new Map<string, number>();
+  /** Who declined a round before its opening was carried out, by round. */
+  readonly #earlyDeclined = new Map<number, Set<string>>();
   /** Answers as the coordinator knows them, written down or not, by round and step. */
   readonly #inMemory = new Map<string, Set<string>>();
   readonly #selectedAt = new Map<string, number>();
@@ -93,15 +97,17 @@ export class RoundOracle {
   }
 
   declined(id: string, round: number): void {
-    if (this.#open?.key.round === round && !this.#open.accepted.get(this.#open.step)?.has(id)) {
-      this.#open.declined.add(id);
-    }
+    if (this.#open?.key.round !== round) {
+      const early = this.#earlyDeclined.get(round) ?? new Set<string>();
+      this.#earlyDeclined.set(round, early.add(id));
+    } else if (!this.#open.accepted.get(this.#open.step)?.has(id)) this.#open.declined.add(id);
   }
 
   /** A new life of the coordinator: whoever was there counts as there, and a step has its whole time again. */
   started(): void {
     for (const id of this.#heardMs.keys()) this.#heardMs.set(id, this.#nowMs());
     this.#reallyHeardMs.clear();
+    this.#earlyDeclined.clear();
     if (this.#open === undefined) return;
     this.#open.declined.clear();
     this.#open.openedMs = this.#nowMs();
@@ -120,6 +126,8 @@ export class RoundOracle {
 
   /** An effect as the machine decides it, before it is carried out; a crash may undo it. */
   decided(effect: RoundEffect): void {
+    if (effect.type === 'stepOpened')
+      this.#stepDecidedMs.set(`${effect.key.round} ${effect.step}`, this.#nowMs());
     if (effect.type !== 'record') return;
     if (effect.entry.type === 'answered') {
       const { round, step, participantId } = effect.entry;
@@ -158,15 +166,14 @@ export class RoundOracle {
     const { timing } = this.#plan.rounds;
     const nowMs = this.#nowMs();
     const least = (open.step === 'upload' ? timing.uploadMs : timing.answerMs) / this.#rate - this.#slackMs;
-    if (nowMs - open.openedMs - open.pausedMs >= least) return;
+    const decidedMs = this.#stepDecidedMs.get(`${round} ${open.step}`) ?? open.openedMs;
+    if (nowMs - Math.min(decidedMs, open.openedMs) - open.pausedMs >= least) return;
     // A life that begins while its clock is read as early takes later readings for time that has passed.
     const surelyMs = Math.min(timing.presenceMs / 2, timing.presenceMs / this.#rate - this.#slackMs);
     const isAnswered = this.#inMemory.get(`${round} ${open.step}`);
     const left = open.ask.find(
       (id) =>
-        !isAnswered?.has(id) &&
-        !open.declined.has(id) &&
-        nowMs - (this.#heardMs.get(id) ?? -1e9) < surelyMs,
+        !isAnswered?.has(id) && !open.declined.has(id) && nowMs - (this.#heardMs.get(id) ?? -1e9) < surelyMs,
     );
     this.#expect(left === undefined, () => `step ${open.step} of round ${round} did not wait for ${left}`);
   }
@@ -184,7 +191,7 @@ export class RoundOracle {
         forgivenMs: 0,
         pausedMs: 0,
         accepted: new Map(),
-        declined: new Set(),
+        declined: new Set(this.#earlyDeclined.get(key.round)),
       };
     }
     const open = this.#open!;
