@@ -51,11 +51,14 @@ export async function stay(options: MembershipOptions): Promise<void> {
     const heartbeatMs = toMs(joined.heartbeatInterval);
     const timeoutMs = toMs(joined.sessionTimeout);
     let lastHeardMs = performance.now();
+    const beat = (options: { signal?: AbortSignal } = {}) => {
+      const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+      const message = { holderId, peakRssBytes };
+      return link.call(client, HOLDERS.HeartbeatHolder, message, { ...options, timeoutMs: timeoutMs / 2 });
+    };
     while (!signal.aborted) {
       try {
-        const beat = { holderId, peakRssBytes: process.resourceUsage().maxRSS * 1024 };
-        const options = { signal, timeoutMs: timeoutMs / 2 };
-        const { isDraining } = await link.call(client, HOLDERS.HeartbeatHolder, beat, options);
+        const { isDraining } = await beat({ signal });
         lastHeardMs = performance.now();
         if (isDraining) {
           log.info('the coordinator is shutting down');
@@ -70,8 +73,15 @@ export async function stay(options: MembershipOptions): Promise<void> {
       }
       await sleep(heartbeatMs, undefined, { signal }).catch(() => {});
     }
-    // Without an answer its place ends by its timeout.
-    await link.call(client, HOLDERS.EndHolder, { holderId }, { timeoutMs: GOODBYE_MS }).catch(() => {});
+    // Saving what only this process has may take longer than its silence would be borne.
+    const beating = setInterval(() => beat().catch(() => {}), heartbeatMs);
+    try {
+      await link.call(client, HOLDERS.EndHolder, { holderId }, { timeoutMs: GOODBYE_MS });
+    } catch {
+      // Its place ends by its timeout.
+    } finally {
+      clearInterval(beating);
+    }
   } finally {
     client.close();
   }
