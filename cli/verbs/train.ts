@@ -19,6 +19,7 @@ interface Options extends SettingFlags, WorkerFlags, ParametersFlag, TlsFlags {
   participants?: number;
   partition?: string;
   listen?: string;
+  report?: boolean;
 }
 
 /** Institutions as processes of one machine; with fewer than federated.cohort_min no sum is made. */
@@ -70,6 +71,10 @@ export const command = toCommand<Options>({
         'with --federated: by-user, skewed, or by-column:NAME of the items (default: by-user)',
       )
       .option(
+        '--report',
+        'with --federated: also central training, masks, noise, and each institution alone, side by side',
+      )
+      .option(
         '--listen <host:port>',
         'with --federated: wait there for participants of other machines, each with its own data',
       );
@@ -94,8 +99,14 @@ export const command = toCommand<Options>({
       const { runFederated } = await import('../federated-run.js');
       const { participants = PARTICIPANTS_DEFAULT, partition = 'by-user' } = options;
       const { workers, ...each } = workersOf({ ...options, workers: participants });
-      const result = await runFederated({ ...request, ...each, participants: workers, partition }, output);
-      answerFederated(result, options.out, output);
+      const run = { ...request, ...each, participants: workers, partition };
+      if (options.report === true) {
+        const { reportFederated, reportText } = await import('../federated-report.js');
+        const report = await reportFederated(run, output);
+        output.answer(report, () => reportText(report, output.width));
+      } else {
+        answerFederated(await runFederated(run, output), options.out, output);
+      }
     } else if (options.coordinator !== undefined) {
       refuseWorkerFlags(options);
       const { runRemotely } = await import('../remote-run.js');
