@@ -51,6 +51,8 @@ export class RoundOracle {
   #next = { sweep: -1, exchange: 0 };
   /** When each was heard; pauses of the coordinator do not count as silence. */
   readonly #heardMs = new Map<string, number>();
+  /** The same, where only pauses that are noticed for certain do not count. */
+  readonly #surelyHeardMs = new Map<string, number>();
   /** The same, as it was. */
   readonly #reallyHeardMs = new Map<string, number>();
   /** Missed in a row, and the selection after which it may be asked again. */
@@ -88,11 +90,13 @@ export class RoundOracle {
 
   heard(id: string): void {
     this.#heardMs.set(id, this.#nowMs());
+    this.#surelyHeardMs.set(id, this.#nowMs());
     this.#reallyHeardMs.set(id, this.#nowMs());
   }
 
   left(id: string): void {
     this.#heardMs.delete(id);
+    this.#surelyHeardMs.delete(id);
     this.#reallyHeardMs.delete(id);
   }
 
@@ -105,7 +109,10 @@ export class RoundOracle {
 
   /** A new life of the coordinator: whoever was there counts as there, and a step has its whole time again. */
   started(): void {
-    for (const id of this.#heardMs.keys()) this.#heardMs.set(id, this.#nowMs());
+    for (const id of this.#heardMs.keys()) {
+      this.#heardMs.set(id, this.#nowMs());
+      this.#surelyHeardMs.set(id, this.#nowMs());
+    }
     this.#reallyHeardMs.clear();
     this.#earlyDeclined.clear();
     if (this.#open === undefined) return;
@@ -116,11 +123,13 @@ export class RoundOracle {
   }
 
   frozen(forMs: number): void {
+    // A pause that is as long as this is noticed for certain.
+    const isNoticed = forMs > 0.7 * this.#plan.rounds.timing.presenceMs;
     if (this.#open !== undefined) {
       this.#open.forgivenMs += forMs;
-      // A pause that is as long as this is noticed for certain.
-      if (forMs > 0.7 * this.#plan.rounds.timing.presenceMs) this.#open.pausedMs += forMs;
+      if (isNoticed) this.#open.pausedMs += forMs;
     }
+    if (isNoticed) for (const [id, ms] of this.#surelyHeardMs) this.#surelyHeardMs.set(id, ms + forMs);
     for (const [id, ms] of this.#heardMs) this.#heardMs.set(id, ms + forMs);
   }
 
@@ -173,7 +182,9 @@ export class RoundOracle {
     const isAnswered = this.#inMemory.get(`${round} ${open.step}`);
     const left = open.ask.find(
       (id) =>
-        !isAnswered?.has(id) && !open.declined.has(id) && nowMs - (this.#heardMs.get(id) ?? -1e9) < surelyMs,
+        !isAnswered?.has(id) &&
+        !open.declined.has(id) &&
+        nowMs - (this.#surelyHeardMs.get(id) ?? -1e9) < surelyMs,
     );
     this.#expect(left === undefined, () => `step ${open.step} of round ${round} did not wait for ${left}`);
   }
