@@ -5,6 +5,7 @@ import { VERBS } from '../../cli/verb-table.js';
 import { stoa } from '../support/stoa-process.js';
 
 const NESTED = [
+  'audit verify',
   'data import',
   'data synthesize',
   'data describe',
