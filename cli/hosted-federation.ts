@@ -4,9 +4,11 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { formatAddress, type HostPort } from '../common/addresses.js';
 import { writeFileAtomic } from '../common/atomic-files.js';
+import { systemClock } from '../common/clock.js';
 import { StateError } from '../common/errors.js';
 import type { TlsOptions } from '../common/grpc-security.js';
 import { sharedFloat32, sharedInt32 } from '../common/shared-memory.js';
+import { type FederationTrust, openFederationTrust } from '../coordinator/enrolment/federation-trust.js';
 import { planOfConfig } from '../coordinator/federation/plan-of-config.js';
 import { type ParticipantTraffic, startFederation } from '../coordinator/federation/start-federation.js';
 import type { RunConfig } from '../coordinator/plan/run-config.js';
@@ -18,6 +20,8 @@ import { withTemporaryFolder } from './temporary-folder.js';
 export interface HostedFederation {
   listen: HostPort;
   tls: TlsOptions;
+  /** Folder of a federation, whose members alone take part. @default whoever can connect, as `tls` says */
+  membersOf?: string;
   config: RunConfig;
   /** The run begins when so many have joined. */
   participants: number;
@@ -43,8 +47,10 @@ export async function hostFederation(o: HostedFederation, output: Output): Promi
   const plan = planOfConfig(o.config, o.participants);
   const runId = randomUUID();
   return withTemporaryFolder(async (spoolDir) => {
+    const trust = await trustOf(o);
     const federation = await startFederation({
       ...o,
+      trust,
       runId,
       plan,
       seed: o.config['train.seed'],
@@ -57,7 +63,8 @@ export async function hostFederation(o: HostedFederation, output: Output): Promi
       output.remark(
         `federation ${runId} on ${address}, waiting for ${o.participants} participants; they join with:`,
       );
-      output.remark(`  stoa participant --coordinator ${address} --data DATASET --identity DIR --name NAME`);
+      const name = trust === undefined ? ' --name NAME' : '';
+      output.remark(`  stoa participant --coordinator ${address} --data DATASET --identity DIR${name}`);
       const outcome = await interruptible(
         (signal) => {
           signal.addEventListener('abort', () => federation.stop('the coordinator was stopped'), {
@@ -105,6 +112,11 @@ export async function hostFederation(o: HostedFederation, output: Output): Promi
       return result;
     } finally {
       await federation.close();
+      trust?.close();
     }
   });
+}
+
+function trustOf({ membersOf: folder, log }: HostedFederation): Promise<FederationTrust> | undefined {
+  return folder === undefined ? undefined : openFederationTrust({ folder, log, clock: systemClock });
 }

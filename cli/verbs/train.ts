@@ -19,6 +19,7 @@ interface Options extends SettingFlags, WorkerFlags, ParametersFlag, TlsFlags {
   participants?: number;
   partition?: string;
   listen?: string;
+  federation?: string;
   report?: boolean;
 }
 
@@ -77,6 +78,10 @@ export const command = toCommand<Options>({
       .option(
         '--listen <host:port>',
         'with --federated: wait there for participants of other machines, each with its own data',
+      )
+      .option(
+        '--federation <dir>',
+        'with --listen: folder of "stoa federation init", whose members alone may take part, over mutual TLS',
       );
   },
   run: async ({ options, output }) => {
@@ -84,6 +89,11 @@ export const command = toCommand<Options>({
     const { resolveSplit } = await import('../../datasets/split/resolve-split.js');
     const config = await loadRunConfig(options);
     await refuseExisting(options.out);
+    if (options.federation !== undefined && options.listen === undefined) {
+      throw new UsageError('STOA_USAGE', '--federation is for --listen, which says where members reach it', {
+        fields: { field: '--federation' },
+      });
+    }
     if (options.listen !== undefined) return host(options, options.listen, config, output);
     if (options.data === undefined) {
       throw new UsageError('STOA_USAGE', '"stoa train" needs --data <dataset>; see "stoa train --help"', {
@@ -137,6 +147,7 @@ async function host(options: Options, listen: string, config: RunConfig, output:
     {
       listen: parseAddress(listen, '--listen'),
       tls: tlsOf(options),
+      membersOf: options.federation,
       config,
       participants: options.participants ?? PARTICIPANTS_DEFAULT,
       out: options.out,

@@ -2,6 +2,14 @@
 
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import {
+  type Institution,
+  makeWorld,
+  solveUsers,
+  statistics,
+  trainTogether,
+  type World,
+} from '../../../bench/poisoning/institutions.js';
 import { sha256 } from '../../../common/checksums.js';
 import {
   type ErasureFacts,
@@ -14,14 +22,6 @@ import {
 import { robustSums } from '../../../federation/robust/robust-sums.js';
 import { certifyMember, createAuthority } from '../../../federation/trust/authority.js';
 import { fingerprintOf } from '../../../federation/trust/certificates.js';
-import {
-  type Institution,
-  makeWorld,
-  solveUsers,
-  statistics,
-  trainTogether,
-  type World,
-} from '../../support/institutions.js';
 
 const NOW = new Date('2026-03-01T10:00:00Z');
 const authority = createAuthority('open-courses', NOW);

@@ -3,6 +3,15 @@
 
 import { describe, expect, it } from 'vitest';
 import {
+  makeWorld,
+  type Quality,
+  qualityOf,
+  solveUsers,
+  statistics,
+  trainTogether,
+} from '../../../bench/poisoning/institutions.js';
+import { type Lie, lie, type Tamper } from '../../../bench/poisoning/lies.js';
+import {
   type ContributionBounds,
   requireSound,
   violationsOf,
@@ -12,14 +21,6 @@ import { maskedGroups } from '../../../federation/robust/masked-groups.js';
 import { type RobustRule, robustSums } from '../../../federation/robust/robust-sums.js';
 import { decideRound, FIRST_STATE, type RoundReport } from '../../../federation/robust/round-gate.js';
 import { initFactors } from '../../../models/ials/init-factors.js';
-import {
-  makeWorld,
-  type Quality,
-  qualityOf,
-  solveUsers,
-  statistics,
-  trainTogether,
-} from '../../support/institutions.js';
 
 const FACTORS = 16;
 const ITEMS = 120;
@@ -32,34 +33,6 @@ const world = makeWorld({
   seed: 5,
 });
 
-type Tamper = (contribution: ItemContribution, institution: number) => ItemContribution;
-
-interface Lie {
-  who: number;
-  course: number;
-  how: 'A and b' | 'b alone' | 'learners, A and b' | 'as its most popular course' | 'the same x 100';
-}
-
-/** What a liar hands in for one course; everything else is honest. */
-function lie({ who, course, how }: Lie): Tamper {
-  return (contribution, institution) => {
-    if (institution !== who) return contribution;
-    const sums = contribution.sums.slice();
-    const counts = contribution.counts.slice();
-    const popular = counts.indexOf(Math.max(...counts));
-    const dressed = how === 'as its most popular course' || how === 'the same x 100';
-    const times = how === 'as its most popular course' ? 1 : 100;
-    const from = (dressed ? popular : course) * WIDTH;
-    for (let k = 0; k < WIDTH; k++) {
-      const isScaled = k >= WIDTH - FACTORS || how !== 'b alone';
-      sums[course * WIDTH + k] = contribution.sums[from + k]! * (isScaled ? times : 1);
-    }
-    if (dressed) counts[course] = contribution.counts[popular]!;
-    if (how === 'learners, A and b' || how === 'the same x 100') counts[course] = counts[course]! * times;
-    return { ...contribution, sums, counts };
-  };
-}
-
 function train(rule: RobustRule, tamper?: Tamper): Quality {
   const aggregate = (contributions: ItemContribution[]) =>
     robustSums(contributions, { items: ITEMS, factors: FACTORS, rule });
@@ -70,7 +43,7 @@ const honest = train('sum');
 
 /** How many times as many learners are shown the course as when nobody lies and everything is added up. */
 function rise(rule: RobustRule, one: Lie): number {
-  return train(rule, lie(one)).exposure[one.course]! / honest.exposure[one.course]!;
+  return train(rule, lie(one, FACTORS)).exposure[one.course]! / honest.exposure[one.course]!;
 }
 
 const LIES: Lie[] = (
@@ -127,7 +100,7 @@ describe('robust aggregation', () => {
       return qualityOf(large, model).exposure[course]!;
     };
     const before = exposure('sum');
-    const tamper = lie({ who: 9, course, how: 'b alone' });
+    const tamper = lie({ who: 9, course, how: 'b alone' }, FACTORS);
     expect(exposure('sum', tamper) / before).toBeGreaterThan(2.5);
     expect(exposure('median', tamper) / before).toBeLessThanOrEqual(2);
   });
@@ -174,7 +147,7 @@ describe('the bounds on unmasked statistics', () => {
       // Who has 400 learners may say that 100 of them took a course which one did: see the next test.
       const isPossible = how === 'learners, A and b' && 100 * learners <= boundsOf(who).learnersMax;
       if (learners === 0 || isPossible) continue;
-      const told = lie({ who, course: 43, how })(contribution, who);
+      const told = lie({ who, course: 43, how }, FACTORS)(contribution, who);
       const found = violationsOf(told, shape, boundsOf(who));
       expect(found.map(({ item }) => item)).toEqual([43]);
       expect(() => requireSound(told, shape, boundsOf(who))).toThrow(
@@ -210,7 +183,7 @@ describe('the bounds on unmasked statistics', () => {
   });
 
   it('cannot find a lie of the size of a truth, which only the other institutions contradict', () => {
-    const told = lie({ who: 4, course: 43, how: 'as its most popular course' })(
+    const told = lie({ who: 4, course: 43, how: 'as its most popular course' }, FACTORS)(
       contributions[4]!.contribution,
       4,
     );

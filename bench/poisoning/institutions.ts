@@ -63,7 +63,8 @@ function learnerItems(random: Random, o: { items: number; topics: number }, inst
   return [...taken];
 }
 
-function csrOf(lists: readonly number[][], cols: number): Csr {
+/** Rows from lists of items, in any order. */
+export function csrOf(lists: readonly number[][], cols: number): Csr {
   const sorted = lists.map((list) => [...list].sort((a, b) => a - b));
   const ptr = new Int32Array(lists.length + 1);
   for (const [row, list] of sorted.entries()) ptr[row + 1] = ptr[row]! + list.length;
@@ -204,12 +205,17 @@ export interface Quality {
   hits: number[][];
 }
 
-/** What learners are shown, with user factors solved from the given items. */
-export function qualityOf(world: World, model: Trained): Quality {
+/**
+ * What learners are shown, with user factors solved from the given items.
+ *
+ * @param every measures each learner whose number is a multiple of it. @default 1
+ */
+export function qualityOf(world: World, model: Trained, every = 1): Quality {
   const exposure = new Float64Array(world.items);
   const hits: number[][] = [];
   let learners = 0;
-  for (const { rows, held } of world.institutions) {
+  for (const institution of world.institutions) {
+    const { rows, held } = every === 1 ? institution : sampled(institution, every);
     const users = solveUsers(rows, model.items, model.factors);
     const own: number[] = [];
     for (const [user, shown] of topTen(rows, users, model).entries()) {
@@ -225,4 +231,10 @@ export function qualityOf(world: World, model: Trained): Quality {
     recall: all.reduce((sum, hit) => sum + hit, 0) / all.length,
     hits,
   };
+}
+
+function sampled({ name, rows, held }: Institution, every: number): Institution {
+  const kept = Array.from({ length: Math.ceil(rows.rows / every) }, (_, n) => n * every);
+  const lists = kept.map((user) => [...rows.idx.subarray(rows.ptr[user]!, rows.ptr[user + 1]!)]);
+  return { name, rows: csrOf(lists, rows.cols), held: Int32Array.from(kept, (user) => held[user]!) };
 }
