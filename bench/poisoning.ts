@@ -20,7 +20,7 @@ const INSTITUTIONS = 10;
 const EVERY = 20;
 const RULES: readonly RobustRule[] = ['sum', 'trimmed', 'median'];
 const HOW: readonly Lie['how'][] = ['b alone', 'the same x 100'];
-/** Places by popularity of the courses that are lied about. */
+/** Places by popularity of the courses that are lied about; at K = 16 rarer ones are shown to nobody. */
 const RANKS = [20, 100];
 /** Of medium size among the ten. */
 const LIAR = 4;
