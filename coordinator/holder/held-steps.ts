@@ -97,9 +97,9 @@ export class HeldSteps {
     }
   }
 
-  /** Keeps the rows of a side as they are at a clock. Safe to repeat. */
+  /** Keeps the rows of a side as they are at a clock. Safe to repeat, also when later ones have been kept. */
   keep(side: Side, clock: number): void {
-    if (this.#keptClocks[side] === clock) return;
+    if (clock <= this.#keptClocks[side]) return;
     this.#kept[side].set(side === 'users' ? this.#users : this.#items.table);
     this.#keptClocks[side] = clock;
   }

@@ -33,10 +33,13 @@ export class HolderSessions {
   readonly timing: HolderTiming;
   readonly #entries = new Map<string, Entry>();
   #lastTickMs: number;
+  /** Never goes back, whatever the clock does. */
+  #nowMs: number;
 
   constructor(timing: HolderTiming, nowMs: number) {
     this.timing = timing;
     this.#lastTickMs = nowMs;
+    this.#nowMs = nowMs;
   }
 
   /** Those that rows can be placed on, in the order of their names. */
@@ -61,7 +64,12 @@ export class HolderSessions {
     const gone = [...this.#entries.values()]
       .filter((entry) => entry.holder.name === holder.name)
       .map((entry) => this.#remove(entry, 'it was started again, or another has its name'));
-    this.#entries.set(holder.id, { holder, lastHeardMs: nowMs, peakRssBytes: 0, isLeaving: false });
+    this.#entries.set(holder.id, {
+      holder,
+      lastHeardMs: this.#passTime(nowMs),
+      peakRssBytes: 0,
+      isLeaving: false,
+    });
     return gone;
   }
 
@@ -71,7 +79,7 @@ export class HolderSessions {
     if (entry === undefined) {
       throw new FencedError('STOA_SESSION_OVER', 'this process was given up; register again');
     }
-    entry.lastHeardMs = nowMs;
+    entry.lastHeardMs = this.#passTime(nowMs);
     entry.peakRssBytes = Math.max(entry.peakRssBytes, peakRssBytes);
   }
 
@@ -96,8 +104,9 @@ export class HolderSessions {
   }
 
   /** Gives up whoever has been silent for too long. To be called at least every `sessionTimeoutMs / 2`. */
-  tick(nowMs: number): GoneHolder[] {
+  tick(readMs: number): GoneHolder[] {
     const { sessionTimeoutMs } = this.timing;
+    const nowMs = this.#passTime(readMs);
     // Who was frozen itself has heard nobody meanwhile: what was said waits to be read.
     const wasFrozen = nowMs - this.#lastTickMs > sessionTimeoutMs / 2;
     this.#lastTickMs = nowMs;
@@ -108,6 +117,11 @@ export class HolderSessions {
       if (isSilent) gone.push(this.#remove(entry, `it was silent for ${sessionTimeoutMs / 1000} s`));
     }
     return gone;
+  }
+
+  #passTime(readMs: number): number {
+    this.#nowMs = Math.max(this.#nowMs, readMs);
+    return this.#nowMs;
   }
 
   #remove({ holder }: Entry, why: string): GoneHolder {

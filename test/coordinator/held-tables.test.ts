@@ -105,6 +105,19 @@ describe('the tables of a parameter process', () => {
   });
 });
 
+it('rows that were kept stay kept when a call to keep earlier ones comes late', () => {
+  const tables = joined();
+  tables.open(opened(1, true));
+  const keep = (clock: number) =>
+    commitTable(tables, { key: keyOf(1), side: 'SIDE_ITEMS', clock, isBest: false });
+  fillTable(tables, keyOf(1), filled(1, 4));
+  keep(4);
+  keep(5);
+  keep(4);
+  const kept = tables.ofRun('run').steps!.keptAt('items', 5, { rowStart: 0, rowEnd: ROWS });
+  expect([...kept]).toEqual(Array(ROWS * 2).fill(1));
+});
+
 describe('a coordinator', () => {
   const timing = { heartbeatMs: 1000, sessionTimeoutMs: 3000 };
   const address = { host: '127.0.0.1', port: 1 };
@@ -126,6 +139,15 @@ describe('a coordinator', () => {
     expect(sessions.tick(20_000)).toEqual([]);
     for (let nowMs = 20_500; nowMs <= 23_000; nowMs += 500) expect(sessions.tick(nowMs)).toEqual([]);
     expect(sessions.tick(23_500)).toMatchObject([{ holder: { id: 'a' }, why: 'it was silent for 3 s' }]);
+  });
+
+  it('takes a clock that is read as early neither for silence nor for a pause of its own', () => {
+    const sessions = new HolderSessions(timing, 10_000);
+    sessions.register({ id: 'a', name: 'p1', address }, 10_000);
+    sessions.heartbeat('a', 0, 8000);
+    for (let nowMs = 10_500; nowMs <= 12_500; nowMs += 500) expect(sessions.tick(nowMs)).toEqual([]);
+    expect(sessions.tick(10_000)).toEqual([]);
+    expect(sessions.tick(13_500)).toMatchObject([{ holder: { id: 'a' } }]);
   });
 
   it('asks again who may yet answer, and to open tables also who does not know its place yet', () => {

@@ -15,6 +15,11 @@ const REGRESSIONS: readonly number[] = [
   1147,
   // A block that had failed at the only other worker was computed by the first one over and over.
   5747,
+  // A call to keep the rows of an earlier clock came late, and a parameter process forgot that it had kept later ones.
+  7276,
+  // A clock that was read as early made parameter processes silent, again and again, or forgave them their silence.
+  20_188,
+  23_591,
 ];
 
 function complaintOf({ seed, complaint, trace }: Outcome): string[] {
