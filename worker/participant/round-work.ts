@@ -189,7 +189,7 @@ export class RoundWork {
     let last: Buffer | undefined;
     for (const segment of sums.segments) {
       signal.throwIfAborted();
-      const whole = this.#encoded(local.segment(segment, { sums, operand }));
+      const whole = this.#encoded(await local.segment(segment, { operand, signal }));
       for (let at = 0; at < whole.length; at += CHUNK_BYTES_MAX) {
         if (last !== undefined) yield last;
         last = whole.subarray(at, at + CHUNK_BYTES_MAX);
