@@ -2,6 +2,7 @@
 // dataset, an identity and a folder of its own.
 
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
@@ -10,6 +11,7 @@ import { StateError } from '../common/errors.js';
 import { evaluate, metricsJson } from '../coordinator/evaluation/evaluate.js';
 import type { FederationOutcome } from '../coordinator/federation/federation-outcome.js';
 import { planOfConfig } from '../coordinator/federation/plan-of-config.js';
+import { requireEnough } from '../coordinator/federation/require-enough.js';
 import { type Federation, startFederation } from '../coordinator/federation/start-federation.js';
 import type { RunConfig } from '../coordinator/plan/run-config.js';
 import { openModel, writeModel } from '../coordinator/registry/model-folder.js';
@@ -76,7 +78,9 @@ export async function runFederated(run: FederatedRun, output: Output): Promise<F
   const folder = new RunFolder(run.runDir);
   const dataset = await openDataset(run.dataset);
   const record = recordOf(run, dataset);
+  requireEnough(participants, plan.cohortMin);
   await folder.create(record, config);
+  let hasBegun = false;
   const display = await openDisplay(output);
   try {
     display.print(`spreading ${run.dataset} over ${participants} institutions, ${run.partition}`);
@@ -88,6 +92,7 @@ export async function runFederated(run: FederatedRun, output: Output): Promise<F
       seed: config['train.seed'],
     });
     await makeIdentities(institutions, config);
+    hasBegun = true;
     const { outcome, traffic } = await withTemporaryFolder((spoolDir) =>
       coordinate({ run, plan, runId: record.run_id, institutions, spoolDir }, output, display),
     );
@@ -109,9 +114,12 @@ export async function runFederated(run: FederatedRun, output: Output): Promise<F
     await folder.writeRecord({ ...record, state: 'succeeded', active_ms: result.seconds_total * 1000 });
     return result;
   } catch (error) {
-    await folder
-      .writeRecord({ ...record, state: 'failed', error: String((error as Error).message) })
-      .catch(() => {});
+    // What was refused leaves nothing behind.
+    if (!hasBegun) await rm(folder.dir, { recursive: true, force: true });
+    else
+      await folder
+        .writeRecord({ ...record, state: 'failed', error: String((error as Error).message) })
+        .catch(() => {});
     throw error;
   } finally {
     display.close();

@@ -39,8 +39,8 @@ const verify = toCommand<Record<string, never>>({
     output.answer(answer, () =>
       [
         textTable(
-          [...kinds].map(([message, kind]) => [message, count(kind.messages), bytes(kind.bytes)]),
-          { header: ['what left', 'messages', 'bytes'], width: output.width },
+          [...kinds].map(([message, kind]) => [count(kind.messages), bytes(kind.bytes), message]),
+          { header: ['messages', 'bytes', 'what left'], width: output.width },
         ),
         '',
         `besides: ${count(polls)} questions for tasks and tables, and signs of life, without data in them`,

@@ -1,14 +1,16 @@
 import { parseAddress } from '../../common/addresses.js';
 import { UsageError } from '../../common/errors.js';
+import type { RunConfig } from '../../coordinator/plan/run-config.js';
+import type { Output } from '../output.js';
 import { addParametersFlag, LOCAL_PARAMETERS, type ParametersFlag } from '../parameters-flag.js';
 import { addSettingFlags, loadRunConfig, type SettingFlags, settingsHelp } from '../run-settings.js';
-import { addClientTlsFlags, type TlsFlags } from '../tls-flags.js';
+import { addClientTlsFlags, type TlsFlags, tlsOf } from '../tls-flags.js';
 import { answerFederated, answerRun } from '../train-summary.js';
 import { required, toCommand, wholeNumber } from '../verb.js';
 import { addWorkerFlags, type WorkerFlags, workersOf } from '../worker-flags.js';
 
 interface Options extends SettingFlags, WorkerFlags, ParametersFlag, TlsFlags {
-  data: string;
+  data?: string;
   test?: string;
   out: string;
   coordinator?: string;
@@ -16,6 +18,8 @@ interface Options extends SettingFlags, WorkerFlags, ParametersFlag, TlsFlags {
   federated?: boolean;
   participants?: number;
   partition?: string;
+  listen?: string;
+  report?: boolean;
 }
 
 /** Institutions as processes of one machine; with fewer than federated.cohort_min no sum is made. */
@@ -37,8 +41,9 @@ export const command = toCommand<Options>({
   more: settingsHelp,
   define: (command) => {
     command
-      .addOption(
-        required('--data <dataset>', 'dataset, or a folder of "data split": trains on its training part'),
+      .option(
+        '--data <dataset>',
+        'dataset, or a folder of "data split": trains on its training part; to be given, but with --listen',
       )
       .addOption(required('--out <run>', 'folder of the run; refused when it has something in it'))
       .option('--test <dataset>', 'held-out interactions to evaluate on (default: those of the split)');
@@ -64,6 +69,14 @@ export const command = toCommand<Options>({
       .option(
         '--partition <how>',
         'with --federated: by-user, skewed, or by-column:NAME of the items (default: by-user)',
+      )
+      .option(
+        '--report',
+        'with --federated: also central training, masks, noise, and each institution alone, side by side',
+      )
+      .option(
+        '--listen <host:port>',
+        'with --federated: wait there for participants of other machines, each with its own data',
       );
   },
   run: async ({ options, output }) => {
@@ -71,6 +84,12 @@ export const command = toCommand<Options>({
     const { resolveSplit } = await import('../../datasets/split/resolve-split.js');
     const config = await loadRunConfig(options);
     await refuseExisting(options.out);
+    if (options.listen !== undefined) return host(options, options.listen, config, output);
+    if (options.data === undefined) {
+      throw new UsageError('STOA_USAGE', '"stoa train" needs --data <dataset>; see "stoa train --help"', {
+        fields: { field: '--data' },
+      });
+    }
     const parts = await resolveSplit(options.data);
     const test = options.test ?? parts.test;
     const foldIn = options.test === undefined ? parts.foldIn : undefined;
@@ -80,8 +99,14 @@ export const command = toCommand<Options>({
       const { runFederated } = await import('../federated-run.js');
       const { participants = PARTICIPANTS_DEFAULT, partition = 'by-user' } = options;
       const { workers, ...each } = workersOf({ ...options, workers: participants });
-      const result = await runFederated({ ...request, ...each, participants: workers, partition }, output);
-      answerFederated(result, options.out, output);
+      const run = { ...request, ...each, participants: workers, partition };
+      if (options.report === true) {
+        const { reportFederated, reportText } = await import('../federated-report.js');
+        const report = await reportFederated(run, output);
+        output.answer(report, () => reportText(report, output.width));
+      } else {
+        answerFederated(await runFederated(run, output), options.out, output);
+      }
     } else if (options.coordinator !== undefined) {
       refuseWorkerFlags(options);
       const { runRemotely } = await import('../remote-run.js');
@@ -95,6 +120,37 @@ export const command = toCommand<Options>({
     }
   },
 });
+
+/** Coordinates participants that are elsewhere. */
+async function host(options: Options, listen: string, config: RunConfig, output: Output): Promise<void> {
+  const given = { '--data': options.data, '--test': options.test, '--partition': options.partition };
+  const extra = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
+  if (options.federated !== true || extra !== undefined) {
+    const why =
+      extra === undefined ? 'is for --federated' : `does not go with ${extra}: participants bring the data`;
+    throw new UsageError('STOA_USAGE', `--listen ${why}`, { fields: { field: '--listen' } });
+  }
+  refuseTogether(options);
+  const { hostFederation } = await import('../hosted-federation.js');
+  const { roleLogger } = await import('../logger.js');
+  const result = await hostFederation(
+    {
+      listen: parseAddress(listen, '--listen'),
+      tls: tlsOf(options),
+      config,
+      participants: options.participants ?? PARTICIPANTS_DEFAULT,
+      out: options.out,
+      log: roleLogger(output, 'federation'),
+    },
+    output,
+  );
+  output.answer(
+    result,
+    () =>
+      `${result.participants.length} participants trained ${result.items} items in ${result.rounds} rounds; ` +
+      `the items are in ${result.model_dir}, each has its own model`,
+  );
+}
 
 /** Flags that a federated run has nothing for. */
 function refuseTogether({ coordinator, workers, parameters, metrics }: Options): void {

@@ -20,6 +20,8 @@ export interface Enrolled {
   /** Payload of its deliveries and of the tables it pulled. */
   bytesUp: number;
   bytesDown: number;
+  /** It has fetched the items' final factors. */
+  isServed: boolean;
 }
 
 /** Who takes part in a run, and the tokens by which calls are theirs. */
@@ -94,7 +96,14 @@ export class Enrolment {
         `the federation has ${MEMBERS_MAX} participants, the most there may be`,
       );
     }
-    const who = known ?? { name, identityKey: new Uint8Array(identityKey), items, bytesUp: 0, bytesDown: 0 };
+    const who = known ?? {
+      name,
+      identityKey: new Uint8Array(identityKey),
+      items,
+      bytesUp: 0,
+      bytesDown: 0,
+      isServed: false,
+    };
     this.#byName.set(name, who);
     for (const [token, other] of this.#byToken) if (other === who) this.#byToken.delete(token);
     const token = randomBytes(16);

@@ -167,6 +167,7 @@ async function pullTable(
     await writer.write({ numbers, crc32c: crc32c(numbers) });
   }
   await writer.flush();
+  if (name === 'items' && host.end !== undefined) who.isServed = true;
 }
 
 async function answerStep(

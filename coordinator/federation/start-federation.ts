@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { HostPort } from '../../common/addresses.js';
 import { type Clock, systemClock } from '../../common/clock.js';
@@ -18,6 +19,10 @@ export const FEDERATION_SERVICE = 'stoa.federation.v1.FederationService';
 
 /** A list of 4,096 names of 256 bytes, and shares of 255 members, fit. */
 const MESSAGE_BYTES_MAX = 4 << 20;
+
+/** How long participants have to fetch the items at the end. */
+const SERVED_MS_MAX = 60_000;
+const SERVED_LOOK_MS = 100;
 
 export interface FederationOptions {
   runId: string;
@@ -52,6 +57,8 @@ export interface Federation {
   /** Settles when the run is over; participants may fetch the items until `close`. */
   readonly outcome: Promise<FederationOutcome>;
   readonly traffic: () => ParticipantTraffic[];
+  /** Resolves when all participants have the items' final factors, or after a minute. */
+  served(): Promise<void>;
   /** Ends the run where it stands. */
   stop(reason: string): void;
   close(): Promise<void>;
@@ -88,6 +95,11 @@ export async function startFederation(options: FederationOptions): Promise<Feder
     address: server.address,
     outcome: host.outcome,
     traffic: () => enrolment.all.map(({ name, bytesUp, bytesDown }) => ({ name, bytesUp, bytesDown })),
+    served: async () => {
+      const untilMs = clock.nowMs() + SERVED_MS_MAX;
+      while (clock.nowMs() < untilMs && enrolment.all.some(({ isServed }) => !isServed))
+        await sleep(SERVED_LOOK_MS);
+    },
     stop: (reason) => host.stop(reason),
     close: async () => {
       host.close();

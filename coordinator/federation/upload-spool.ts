@@ -1,7 +1,7 @@
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { explainDisk } from '../../common/atomic-files.js';
-import { assert, ShapeError } from '../../common/errors.js';
+import { assert, NumericError, ShapeError } from '../../common/errors.js';
 
 /**
  * Unmasked deliveries of one round, a file each: numbers are read back in the order of participants, whatever the order
@@ -72,7 +72,10 @@ export class SpooledUpload {
     this.#keep = keep;
   }
 
-  /** @throws {ShapeError} more than is due, or no whole numbers; {SystemError} `STOA_DISK_FULL`. */
+  /**
+   * @throws {ShapeError} more than is due, or no whole numbers; {NumericError} `STOA_NUMERIC_NOT_FINITE`;
+   *   {SystemError} `STOA_DISK_FULL`.
+   */
   async take(bytes: Uint8Array): Promise<void> {
     if (bytes.length % 8 !== 0 || this.#bytes + bytes.length > this.#bytesDue) {
       throw new ShapeError(
@@ -80,6 +83,7 @@ export class SpooledUpload {
         `${bytes.length} bytes are no piece of what is left of the delivery`,
       );
     }
+    requireFinite(bytes);
     await this.#handle.write(bytes, 0, bytes.length, this.#bytes).catch((error: unknown) => {
       throw explainDisk(error, this.#file);
     });
@@ -99,4 +103,14 @@ export class SpooledUpload {
     await this.#handle.close();
     await rm(this.#file, { force: true });
   }
+}
+
+/** One participant's NaN must not become everybody's. */
+function requireFinite(bytes: Uint8Array): void {
+  const numbers = new Float64Array(new Uint8Array(bytes).buffer);
+  if (numbers.every(Number.isFinite)) return;
+  throw new NumericError(
+    'STOA_NUMERIC_NOT_FINITE',
+    'a number of the delivery is not finite; nothing of it counts',
+  );
 }

@@ -62,7 +62,7 @@ export async function writeFactorsParquet(
 
 /** Ids by row. */
 export async function readUsersParquet(file: string): Promise<string[]> {
-  const [ids] = await readColumns(file, ['id']);
+  const [ids = []] = await readColumns(file, ['id']);
   return ids as string[];
 }
 

@@ -3,7 +3,10 @@
 
 import { ShapeError } from '../../common/errors.js';
 import type { Csr } from '../../models/csr.js';
+import { addGram } from '../../models/dense/add-gram.js';
+import { paddedLength } from '../../models/dense/padding.js';
 import type { IalsObjective } from '../../models/device.js';
+import { packedGramLength } from '../../models/gram.js';
 import { entryTarget, entryWeight } from '../../models/ials/objective.js';
 import { type Exchange, numbersPerItem } from './exchange.js';
 import type { ItemChunk } from './item-chunks.js';
@@ -35,77 +38,96 @@ export function itemSums(input: ItemSumsInput, chunk: ItemChunk, out?: Float64Ar
   const sums = out ?? new Float64Array((chunk.itemEnd - chunk.itemStart) * width);
   checkInput(input, chunk, sums, width);
   sums.fill(0);
-  const x = new Float64Array(input.factors);
-  const operand = new Float64Array(input.factors);
+  const scratch = scratchOf(input);
   for (let item = chunk.itemStart, at = 0; item < chunk.itemEnd; item++, at += width) {
-    addItem(input, item, sums, at, { x, operand });
+    if (input.byItem.ptr[item] === input.byItem.ptr[item + 1]) continue;
+    if (scratch.matrices === undefined) addVectors(input, item, sums, at);
+    else addSystem(input, item, sums.subarray(at, at + width), scratch.matrices);
   }
   return sums;
 }
 
-/** One row in f64, the user's, and the item's row of the operand. */
-interface Scratch {
-  readonly x: Float64Array;
-  readonly operand: Float64Array;
+/** Users gathered at a time: a panel of K = 128 takes 64 KiB, which the second cache holds. */
+const PANEL_USERS = 64;
+
+/** For exchanges of matrices: the users of an item, √w x_π in f64, and their Gram. */
+interface Matrices {
+  /** Dimensions π: `start` (in) to `end` (out). */
+  readonly start: number;
+  readonly end: number;
+  /** Row length of both, a multiple of the kernels' tiles; columns past the block are zeros. */
+  readonly stride: number;
+  /** [PANEL_USERS, stride]. */
+  readonly panel: Float64Array;
+  /** [stride, stride], the upper triangle. */
+  readonly gram: Float64Array;
 }
 
-function addItem(input: ItemSumsInput, item: number, sums: Float64Array, at: number, scratch: Scratch): void {
+function scratchOf({ exchange, factors }: ItemSumsInput): { matrices?: Matrices } {
+  if (exchange.kind === 'residual' || exchange.kind === 'product') return {};
+  const { start, end } = exchange.kind === 'full' ? { start: 0, end: factors } : exchange;
+  const stride = paddedLength(end - start);
+  const panel = new Float64Array(PANEL_USERS * stride);
+  return { matrices: { start, end, stride, panel, gram: new Float64Array(stride * stride) } };
+}
+
+/** Σ w x_π x_πᵀ, packed, and behind it Σ t x_π, with t the interaction's target or what is left of it. */
+function addSystem(input: ItemSumsInput, item: number, sums: Float64Array, m: Matrices): void {
   const { byItem, users, factors, objective, exchange } = input;
-  const { x, operand } = scratch;
-  const [from, to] = [byItem.ptr[item]!, byItem.ptr[item + 1]!];
-  if (from === to) return;
-  if (exchange.kind !== 'full') load(operand, input.operand!, item * factors);
-  for (let e = from; e < to; e++) {
-    load(x, users, byItem.idx[e]! * factors);
-    const weight = entryWeight(objective, byItem.values?.[e] ?? 1);
-    const target = entryTarget(objective, weight);
-    switch (exchange.kind) {
-      case 'full':
-        addOuter(sums, at, x, { start: 0, end: factors, weight, target });
-        break;
-      case 'residual':
-        addScaled(sums, at, x, target - weight * dot(x, operand));
-        break;
-      case 'product':
-        addScaled(sums, at, x, weight * dot(x, operand));
-        break;
-      case 'block': {
-        const { start, end } = exchange;
-        addOuter(sums, at, x, { start, end, weight, target: target - weight * dot(x, operand) });
-        break;
-      }
+  const { start, end, stride, panel, gram } = m;
+  const side = sums.subarray(packedGramLength(end - start));
+  gram.fill(0);
+  const last = byItem.ptr[item + 1]!;
+  for (let from = byItem.ptr[item]!; from < last; from += PANEL_USERS) {
+    const count = Math.min(PANEL_USERS, last - from);
+    for (let n = 0; n < count; n++) {
+      const row = byItem.idx[from + n]! * factors;
+      const weight = entryWeight(objective, byItem.values?.[from + n] ?? 1);
+      const whole = entryTarget(objective, weight);
+      const target =
+        exchange.kind === 'full'
+          ? whole
+          : whole - weight * dot(users, row, input.operand!, item * factors, factors);
+      const root = Math.sqrt(weight);
+      for (let k = start, to = n * stride; k < end; k++, to++) panel[to] = root * users[row + k]!;
+      for (let k = start; k < end; k++) side[k - start] = side[k - start]! + target * users[row + k]!;
     }
+    addGram(gram, panel, count, stride);
+  }
+  for (let r = 0, to = 0; r < end - start; r++) {
+    for (let c = 0; c <= r; c++, to++) sums[to] = gram[c * stride + r]!;
   }
 }
 
-/** Adds w x_π x_πᵀ, packed, and behind it t x_π. */
-function addOuter(
-  sums: Float64Array,
-  at: number,
-  x: Float64Array,
-  o: { start: number; end: number; weight: number; target: number },
-): void {
-  const { start, end, weight, target } = o;
-  let to = at;
-  for (let r = start; r < end; r++) {
-    const scaled = weight * x[r]!;
-    for (let c = start; c <= r; c++, to++) sums[to] = sums[to]! + scaled * x[c]!;
+/** Σ s x with s = c − w x·y (`residual`) or w x·p (`product`). */
+function addVectors(input: ItemSumsInput, item: number, sums: Float64Array, at: number): void {
+  const { byItem, users, factors, objective, exchange, operand } = input;
+  const isResidual = exchange.kind === 'residual';
+  const last = byItem.ptr[item + 1]!;
+  for (let e = byItem.ptr[item]!; e < last; e++) {
+    const row = byItem.idx[e]! * factors;
+    const weight = entryWeight(objective, byItem.values?.[e] ?? 1);
+    const product = weight * dot(users, row, operand!, item * factors, factors);
+    const scale = isResidual ? entryTarget(objective, weight) - product : product;
+    for (let k = 0; k < factors; k++) sums[at + k] = sums[at + k]! + scale * users[row + k]!;
   }
-  for (let k = start; k < end; k++, to++) sums[to] = sums[to]! + target * x[k]!;
 }
 
-function addScaled(sums: Float64Array, at: number, x: Float64Array, scale: number): void {
-  for (let k = 0; k < x.length; k++) sums[at + k] = sums[at + k]! + scale * x[k]!;
-}
-
-function load(row: Float64Array, table: Float32Array, at: number): void {
-  for (let k = 0; k < row.length; k++) row[k] = table[at + k]!;
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let k = 0; k < a.length; k++) sum += a[k]! * b[k]!;
-  return sum;
+/** Of `length` numbers of `a` from `at` on with those of `b` from `from` on, in f64. Four sums hide the adder's latency. */
+function dot(a: Float32Array, at: number, b: Float32Array, from: number, length: number): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  const whole = length & ~3;
+  for (let k = 0; k < whole; k += 4) {
+    s0 += a[at + k]! * b[from + k]!;
+    s1 += a[at + k + 1]! * b[from + k + 1]!;
+    s2 += a[at + k + 2]! * b[from + k + 2]!;
+    s3 += a[at + k + 3]! * b[from + k + 3]!;
+  }
+  for (let k = whole; k < length; k++) s0 += a[at + k]! * b[from + k]!;
+  return s0 + s1 + (s2 + s3);
 }
 
 function checkInput(input: ItemSumsInput, chunk: ItemChunk, out: Float64Array, width: number): void {

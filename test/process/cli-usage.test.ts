@@ -5,6 +5,7 @@ import { VERBS } from '../../cli/verb-table.js';
 import { stoa } from '../support/stoa-process.js';
 
 const NESTED = [
+  'audit verify',
   'data import',
   'data synthesize',
   'data describe',
@@ -104,8 +105,6 @@ describe('stoa', () => {
   });
 
   it.each([
-    [['participant', '--coordinator', 'x'], '"stoa participant" is not built yet'],
-    [['train', '--federated', '--data', 'x', '--out', 'y'], '--federated is not built yet'],
     [['serve', '--model', 'x', '--listen', '127.0.0.1:0', '--redis', 'r'], '--redis is not built yet'],
   ])('%j says that it is not built yet', async (args, message) => {
     const { exitCode, stderr } = await stoa(args);

@@ -21,6 +21,7 @@ export class ParticipantMemory {
   readonly rounds: RoundMemory;
   readonly #file: string;
   readonly #members: Map<string, string>;
+  #saved = '';
 
   private constructor(file: string, rounds: RoundMemory, members: Map<string, string>) {
     this.#file = file;
@@ -85,6 +86,9 @@ export class ParticipantMemory {
       ...this.rounds.record,
       members: Object.fromEntries(this.#members),
     };
-    await writeFileAtomic(this.#file, `${JSON.stringify(record)}\n`);
+    const text = `${JSON.stringify(record)}\n`;
+    if (text === this.#saved) return;
+    await writeFileAtomic(this.#file, text);
+    this.#saved = text;
   }
 }
