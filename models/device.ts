@@ -3,6 +3,7 @@
 // inside. All arrays may lie over SharedArrayBuffers. Implementations: worker/devices/, one file each.
 
 import type { Csr } from './csr.js';
+import type { RowSumsTask } from './ials/row-sums.js';
 import type { BlockDescent } from './sgd/block-descent.js';
 
 export type DeviceKind = 'portable' | 'native' | 'webgpu' | 'tfjs';
@@ -179,6 +180,12 @@ export interface ComputeDevice {
   topN(task: TopNTask): Promise<TopNResult>;
   /** Inner products of the pairs, f32, in the order of `pairs.idx`. */
   score(task: ScoreTask): Promise<Float32Array>;
+  /**
+   * Sums over the entries of rows, f64 [rows, numbers of the sum]: row after row, zeros where a row has no entries. Same
+   * rows, same bits, whatever the block they are in and however many threads there are. Absent: they are summed by
+   * federation/ials/item-sums.ts.
+   */
+  sumRows?(task: RowSumsTask): Promise<Float64Array>;
   /** Frees threads and tables. */
   dispose(): Promise<void>;
 }

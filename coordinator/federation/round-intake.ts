@@ -55,7 +55,7 @@ export class PlainIntake implements RoundIntake {
     this.key = o.key;
     this.sums = o.sums;
     this.cohort = o.cohort;
-    this.#spool = new UploadSpool(o.spoolDir, o.sums.length);
+    this.#spool = new UploadSpool(o.spoolDir, { ...o.sums, deliveries: o.cohort.length });
   }
 
   enter(): void {}

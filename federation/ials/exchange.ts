@@ -17,16 +17,9 @@
 import { UsageError } from '../../common/errors.js';
 import type { SolverOptions } from '../../models/device.js';
 import { packedGramLength } from '../../models/gram.js';
+import { type RowSum, rowSumLength } from '../../models/ials/row-sums.js';
 
-export type Exchange =
-  /** A_i, packed, then b_i: K(K+1)/2 + K numbers an item. */
-  | { readonly kind: 'full' }
-  /** Σ (c − w x·y_i) x: K numbers an item. */
-  | { readonly kind: 'residual' }
-  /** Σ w x (x·p_i): K numbers an item. */
-  | { readonly kind: 'product' }
-  /** A_ππ, packed, then Σ (c − w x·y_i) x_π, for the dimensions `start` (in) to `end` (out). */
-  | { readonly kind: 'block'; readonly start: number; readonly end: number };
+export type Exchange = RowSum;
 
 /**
  * The exchanges of one sweep, in their order; the users' Gram comes with the first.
@@ -49,17 +42,7 @@ export function exchangesOfSweep(solver: SolverOptions, factors: number): readon
 
 /** How many numbers an exchange takes for each item. @param factors K. */
 export function numbersPerItem(exchange: Exchange, factors: number): number {
-  switch (exchange.kind) {
-    case 'full':
-      return packedGramLength(factors) + factors;
-    case 'residual':
-    case 'product':
-      return factors;
-    case 'block': {
-      const width = exchange.end - exchange.start;
-      return packedGramLength(width) + width;
-    }
-  }
+  return rowSumLength(exchange, factors);
 }
 
 /** Numbers that one participant uploads in a sweep, the users' Gram included. */

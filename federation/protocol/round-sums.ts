@@ -29,7 +29,11 @@ export interface RoundSums {
   readonly segments: readonly Segment[];
   /** Numbers in all. */
   readonly length: number;
+  /** Bytes of each as it travels: 8 for words of the ring and for f64, 4 for f32. */
+  readonly numberBytes: NumberBytes;
 }
+
+export type NumberBytes = 4 | 8;
 
 /** True where the run begins with a census: penalties depend on counts, or noised matrices are made of them. */
 export function hasCensus(plan: FederatedPlan): boolean {
@@ -52,7 +56,7 @@ export function roundSums(
 ): RoundSums {
   if (sweep < 0) {
     const length = items + 1;
-    return { purpose: 'census', segments: [{ kind: 'census', length }], length };
+    return { purpose: 'census', segments: [{ kind: 'census', length }], length, numberBytes: 8 };
   }
   const exchange = exchangesOf(plan)[at]!;
   const perItem = numbersPerItem(exchange, plan.factors);
@@ -68,5 +72,14 @@ export function roundSums(
     exchange,
     segments,
     length,
+    numberBytes: numberBytesOf(plan),
   };
+}
+
+/**
+ * Sums that leave as they are do so in f32, in which the factors are that they are made of and that are made of them.
+ * Noise has a grid that f32 does not have.
+ */
+function numberBytesOf({ isMasked, privacy }: FederatedPlan): NumberBytes {
+  return isMasked || privacy !== undefined ? 8 : 4;
 }

@@ -69,17 +69,35 @@ export function decodeFixedPoint(
   { survivors, values }: { survivors: number; values: Float64Array },
 ): void {
   assert(words.length === values.length, 'a value for each word');
+  const halves = new Uint32Array(words.buffer, words.byteOffset, 2 * words.length);
   const most = BigInt(survivors) * BigInt(ring.magnitudeMax);
+  if (readHalves(halves, ring, most, values)) return;
+  values.fill(0);
+  throw new NumericError(
+    'STOA_NUMERIC_RANGE',
+    `what ${survivors} participants sent does not add up to a sum; they were given different item factors, or one sent other words than the protocol's`,
+  );
+}
+
+/**
+ * Reads the lower bits of words as signed numbers, without a BigInt for each, which costs 20 times as much: the upper
+ * half of a word is exact as a float64, and adding the lower one rounds once.
+ *
+ * @returns false: a magnitude is above `most`.
+ */
+function readHalves(halves: Uint32Array, ring: Ring, most: bigint, values: Float64Array): boolean {
+  const mostHigh = Number(most >> 32n);
+  const mostLow = Number(most & 0xffff_ffffn);
+  const unused = 64 - ring.bits;
   const scale = 2 ** -ring.fractionBits;
-  for (let n = 0; n < words.length; n++) {
-    const word = BigInt.asIntN(ring.bits, words[n]!);
-    if (word > most || word < -most) {
-      values.fill(0);
-      throw new NumericError(
-        'STOA_NUMERIC_RANGE',
-        `what ${survivors} participants sent does not add up to a sum; they were given different item factors, or one sent other words than the protocol's`,
-      );
-    }
-    values[n] = Number(word) * scale;
+  for (let n = 0; n < values.length; n++) {
+    const low = halves[2 * n]!;
+    const high = unused === 32 ? (low | 0) >> 31 : (halves[2 * n + 1]! << unused) >> unused;
+    const isNegative = high < 0;
+    const magnitudeLow = isNegative && low !== 0 ? TWO_32 - low : low;
+    const magnitudeHigh = isNegative ? -high - (low === 0 ? 0 : 1) : high;
+    if (magnitudeHigh > mostHigh || (magnitudeHigh === mostHigh && magnitudeLow > mostLow)) return false;
+    values[n] = (high * TWO_32 + low) * scale;
   }
+  return true;
 }

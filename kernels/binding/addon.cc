@@ -15,6 +15,7 @@
 #include "call.h"
 #include "descent-calls.h"
 #include "device-handle.h"
+#include "sum-calls.h"
 
 namespace stoa {
 namespace {
@@ -300,7 +301,7 @@ constexpr Export kExports[] = {
     {"writeTable", writeTable},           {"readTable", readTable},
     {"solveBlock", solveBlock},           {"topN", topN},
     {"score", score},                     {"drawSamples", drawSamples},
-    {"descend", descend},
+    {"descend", descend},                 {"sumRows", sumRows},
 };
 
 }  // namespace

@@ -16,6 +16,9 @@ export type InstructionSet = 'avx512' | 'avx2' | 'neon' | 'baseline';
 /** Numbers of `Solver` in solve-job.h. */
 export const ADDON_SOLVERS = { cholesky: 0, cg: 1, 'ials++': 2 } as const;
 
+/** Numbers of `SumKind` in kernel-table.h. */
+export const ADDON_SUMS = { full: 0, residual: 1, product: 2, block: 3 } as const;
+
 /** Numbers of `FailureKind` in kernel-table.h. */
 export const FAILURE = { none: 0, pivot: 1, notFinite: 2, column: 3, value: 4, memory: 5, item: 6 } as const;
 
@@ -147,6 +150,24 @@ export interface DescentAnswer extends AddonAnswer {
   readonly samples: number;
 }
 
+export interface SumArguments {
+  rows: number;
+  ptr: Int32Array;
+  idx: Int32Array;
+  values: Float32Array | undefined;
+  /** [rows, K]; not read by `full`. */
+  operand: Float32Array | undefined;
+  /** One of `ADDON_SUMS`. */
+  kind: number;
+  /** Dimensions of a `block`; 0 and K otherwise. */
+  start: number;
+  end: number;
+  weightScale: number;
+  targetShift: number;
+  /** Written, [rows, numbers of such a sum]. */
+  out: Float64Array;
+}
+
 export interface RowsArguments {
   rowStart: number;
   count: number;
@@ -171,4 +192,5 @@ export interface Addon {
   score(device: AddonDevice, items: AddonTable, task: ScoreArguments): AddonCall<AddonAnswer>;
   drawSamples(device: AddonDevice, task: DrawArguments): AddonCall<DrawAnswer>;
   descend(device: AddonDevice, task: DescentArguments): AddonCall<DescentAnswer>;
+  sumRows(device: AddonDevice, fixed: AddonTable, task: SumArguments): AddonCall<AddonAnswer>;
 }

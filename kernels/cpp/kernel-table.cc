@@ -15,7 +15,7 @@ const KernelTable table = {
     STOA_TEXT(STOA_ISA), solveByCholesky, solveByConjugateGradients, solveBySubspaces, addLoss,
     eigenbasis,          rotate,  rotateExactly,   toHalf,                    greatest,         addPackedGram,
     squaredNorms,        fillPanels,      topN,                      scorePairs,
-    descendPairs,        descendRatings,
+    descendPairs,        descendRatings,  sumRows,
 };
 
 }  // namespace STOA_ISA

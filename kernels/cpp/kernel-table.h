@@ -97,6 +97,25 @@ struct SolveTask {
 typedef bool (*SolveRows)(const SolveTask& task, int64_t rowStart, int64_t rowEnd, Scratch* scratch,
                           RowFailure* failure);
 
+/** What is summed over a row's entries; see models/ials/row-sums.ts. */
+enum class SumKind : int32_t { full = 0, residual, product, block };
+
+/** Sums over the entries of rows. */
+struct SumTask {
+  /** Rows, entries, fixed side, objective and abort flag; nothing else of it is read. */
+  SolveTask entries;
+  SumKind kind;
+  /** Dimensions of `full` and `block`: `start` (in) to `end` (out). */
+  int32_t start, end;
+  /** [rows, K]; null for `full`. */
+  const float* operand;
+  /** Written, [rows, length of `kind`]. */
+  double* out;
+};
+
+/** Sums rows `rowStart` to `rowEnd`; false after a failure. Where it was aborted the rest is left as it was. */
+typedef bool (*SumRows)(const SumTask& task, int64_t rowStart, int64_t rowEnd, Scratch* scratch, RowFailure* failure);
+
 struct LossSums {
   double observed = 0;
   double penalty = 0;
@@ -211,6 +230,7 @@ struct KernelTable {
                 Scratch* scratch, RowFailure* failure);
   Descend descendPairs;
   Descend descendRatings;
+  SumRows sumRows;
 };
 
 }  // namespace stoa

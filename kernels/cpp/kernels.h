@@ -23,6 +23,7 @@ bool scorePairs(const float*, int64_t, int64_t, const float*, int64_t, int32_t, 
                 const int32_t*, float*, const int32_t*, Scratch*, RowFailure*);
 bool descendPairs(const DescentTask&, int64_t, int64_t, double, DescentSums*, RowFailure*);
 bool descendRatings(const DescentTask&, int64_t, int64_t, double, DescentSums*, RowFailure*);
+bool sumRows(const SumTask&, int64_t, int64_t, Scratch*, RowFailure*);
 
 }  // namespace STOA_ISA
 }  // namespace stoa

@@ -1,6 +1,7 @@
 // The native device passes the device suite with any number of threads and every instruction set of this machine, and
 // what is its own: one bit pattern for all of them, rows of any length, subspaces, half precision, scores of pairs.
 
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DeviceError, NumericError, ShapeError } from '../../common/errors.js';
 import { createRandom } from '../../common/random.js';
@@ -22,6 +23,7 @@ import {
   rowDistances,
 } from '../support/ials-problems.js';
 import { describeComputeDevice, type SuiteOptions } from './compute-device.js';
+import { describeDeviceSums } from './compute-device-sums.js';
 
 const f32: SuiteOptions = { arithmetic: 'f32', lagSteps: 4 };
 const probe = await nativeDevice.probe();
@@ -41,6 +43,17 @@ if (probe.ok) {
   }
 }
 
+/** Threads and instruction set. */
+const openings: [number, (typeof sets)[number]][] = [...sets.map((isa): [number, typeof isa] => [2, isa])];
+describe.each(openings)('the native device with %i threads and %s', (threads, isa) => {
+  let device: ComputeDevice;
+  beforeAll(async () => {
+    device = await nativeDevice.open({ threads, isa });
+  });
+  afterAll(() => device.dispose());
+  describeDeviceSums(() => device);
+});
+
 const why = probe.ok ? '' : ` (not here: ${probe.reason})`;
 describe.skipIf(!probe.ok)(`the native device${why}`, () => {
   const solvers: [string, Gathering][] = [
@@ -49,6 +62,31 @@ describe.skipIf(!probe.ok)(`the native device${why}`, () => {
     ['cg on half precision', { name: 'cg', cgSteps: 3, block: 1, gather: 'f16' }],
     ['ials++', { name: 'ials++', cgSteps: 1, block: 24 }],
   ];
+
+  it('sums rows to the same bits with any number of threads and any set that fuses', async () => {
+    const { rows, cols, factors } = { rows: 400, cols: 900, factors: 33 };
+    const problem = buildProblem({ rows, cols, factors, objective: defaultObjective, seed: 5 });
+    const seen = new Set<string>();
+    for (const isa of fused) {
+      for (const threads of [1, 3]) {
+        const device = await nativeDevice.open({ threads, isa });
+        const fixed = await device.createTable(problem.fixedRows, factors);
+        await device.write(fixed, 0, problem.fixed);
+        const all: Float64Array[] = [];
+        for (const sum of [
+          { kind: 'full' },
+          { kind: 'residual' },
+          { kind: 'block', start: 3, end: 20 },
+        ] as const) {
+          const { block, objective, prior } = problem;
+          all.push(await device.sumRows!({ rows: block, fixed, objective, sum, operand: prior }));
+        }
+        await device.dispose();
+        seen.add(all.map((sums) => createHash('sha256').update(sums).digest('hex')).join());
+      }
+    }
+    expect(seen.size).toBe(1);
+  });
 
   it('writes rows into the memory that it is given, if they fit it exactly', async () => {
     const device = await nativeDevice.open({ threads: 1 });

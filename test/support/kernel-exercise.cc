@@ -184,6 +184,23 @@ void exercise(const KernelTable* kernels, int K) {
   solved("cg on half precision", kernels->solveByConjugateGradients(task, 0, kRows, &scratch, &failure));
   if (K > task.block) solved("ials++", kernels->solveBySubspaces(task, 0, kRows, &scratch, &failure));
 
+  constexpr stoa::SumKind kKinds[] = {stoa::SumKind::full, stoa::SumKind::residual, stoa::SumKind::product,
+                                      stoa::SumKind::block};
+  for (const stoa::SumKind kind : kKinds) {
+    stoa::SumTask sum{};
+    sum.entries = task;
+    sum.kind = kind;
+    sum.start = kind == stoa::SumKind::block ? K / 3 : 0;
+    sum.end = K;
+    sum.operand = prior.data;
+    const size_t width = size_t(sum.end - sum.start);
+    const bool isOuter = kind == stoa::SumKind::full || kind == stoa::SumKind::block;
+    std::vector<double> sums(kRows * (isOuter ? width * (width + 1) / 2 + width : size_t(K)));
+    sum.out = sums.data();
+    if (!kernels->sumRows(sum, 0, kRows, &scratch, &failure)) printf("%s K=%d sums failed\n", kernels->name, K);
+    report(kernels, K, "sums", sums.data(), sums.size());
+  }
+
   std::vector<float> scores(idx.size());
   kernels->score(prior.data, 0, kRows, fixed.data, kColumns, stride, K, ptr.data(), idx.data(), scores.data(), &abort,
                  &scratch, &failure);

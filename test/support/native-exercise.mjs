@@ -91,6 +91,26 @@ const scoreArguments = ({ rows, ptr, idx, prior }) => ({
   scores: new Float32Array(idx.length),
 });
 
+function sumArguments({ rows, ptr, idx, values, prior }, factors, kind = int(4)) {
+  const start = kind === 3 ? int(factors) : 0;
+  const end = kind === 3 ? start + 1 + int(factors - start) : factors;
+  const width = end - start;
+  const length = kind === 0 || kind === 3 ? (width * (width + 1)) / 2 + width : factors;
+  return {
+    rows,
+    ptr,
+    idx,
+    values: next() < 0.5 ? values : undefined,
+    operand: prior,
+    kind,
+    start,
+    end,
+    weightScale: 2,
+    targetShift: 1,
+    out: new Float64Array(rows * length),
+  };
+}
+
 function drawArguments({ rows, cols, ptr, idx, values }) {
   const hasNegatives = next() < 0.7;
   const steps = 1 + int(3);
@@ -183,6 +203,12 @@ async function work(isa) {
         throw new Error(
           `${isa}: solver ${solver} fails: ${[kind, row, detail, factors, task.values !== undefined, task.prior !== undefined, task.isHalf, task.out[factors]]}`,
         );
+    }
+    for (let kind = 0; kind < 4; kind++) {
+      const task = sumArguments(made, factors, kind);
+      const answer = await addon.sumRows(device, table, task).done;
+      if (answer.kind !== 0 || !task.out.every(Number.isFinite) || task.out.every((sum) => sum === 0))
+        throw new Error(`${isa}: sums of kind ${kind} fail: ${JSON.stringify(answer)}`);
     }
     await addon.topN(device, table, rankArguments(made)).done;
     await addon.score(device, table, scoreArguments(made)).done;
@@ -280,6 +306,8 @@ async function abuse() {
       }
       // Outputs over inputs, and over each other.
       if (next() < 0.1 && task.prior) task.out = task.prior;
+      if (next() < 0.1 && task.operand && task.out instanceof Float64Array && task.out.byteLength >= 140)
+        task.operand = new Float32Array(task.out.buffer, 0, 35);
       if (next() < 0.1 && task.scores) task.queries = task.scores;
       if (next() < 0.1 && task.outUsers) task.users = task.outUsers;
       if (next() < 0.1 && task.sampleValues) task.positives = task.users;
@@ -292,6 +320,7 @@ async function abuse() {
     await attempt(() => addon.solveBlock(one(), other(), bend(solveArguments(made, factors, int(3)))));
     await attempt(() => addon.topN(one(), other(), bend(rankArguments(made))));
     await attempt(() => addon.score(one(), other(), bend(scoreArguments(made))));
+    await attempt(() => addon.sumRows(one(), other(), bend(sumArguments(made, factors))));
     await attempt(() => addon.drawSamples(one(), bend(drawArguments(made))));
     await attempt(() => addon.descend(one(), bend(descentArguments(made, factors))));
     await attempt(() =>

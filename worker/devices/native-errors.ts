@@ -4,6 +4,7 @@ import { DeviceError, NumericError, ShapeError, type StoaError } from '../../com
 import { type AddonAnswer, EIGENBASIS_FAILED, FAILURE } from '../../kernels/binding/addon.js';
 import type { BlockTask } from '../../models/device.js';
 import { explainRow, explainValue } from '../../models/ials/explain-row.js';
+import type { RowSumsTask } from '../../models/ials/row-sums.js';
 
 /** An exception of the addon: its code says which error it is. */
 export function explainException(error: unknown): unknown {
@@ -35,6 +36,30 @@ export function explainBlock(answer: AddonAnswer, task: BlockTask, fixed: () => 
   const pivot = kind === FAILURE.pivot ? detail : undefined;
   const prior = task.solver.name === 'cholesky' ? undefined : task.prior;
   return explainRow(inputs, row, task.gram, prior, pivot);
+}
+
+/** Why rows were not summed. */
+export function explainSums({ kind, row, detail }: AddonAnswer, { rows, fixed }: RowSumsTask): StoaError {
+  switch (kind) {
+    case FAILURE.memory:
+      return outOfMemory();
+    case FAILURE.value:
+      return explainValue(rows, detail);
+    case FAILURE.column:
+      return new ShapeError(
+        'STOA_SHAPE',
+        `row ${row} has an entry of column ${rows.idx[detail]}, which is not among the ${fixed.rows} of the fixed side`,
+        { fields: { row } },
+      );
+    default:
+      return new NumericError(
+        'STOA_NUMERIC_NOT_FINITE',
+        `a sum over the entries of row ${row} is not finite`,
+        {
+          fields: { row },
+        },
+      );
+  }
 }
 
 /** Why queries were not ranked or scored. */

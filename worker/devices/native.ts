@@ -5,6 +5,7 @@ import { DeviceError, ShapeError } from '../../common/errors.js';
 import { sharedFloat32, sharedInt32 } from '../../common/shared-memory.js';
 import {
   ADDON_SOLVERS,
+  ADDON_SUMS,
   type Addon,
   type AddonAnswer,
   type AddonCall,
@@ -30,9 +31,10 @@ import type {
 } from '../../models/device.js';
 import { packedGramLength } from '../../models/gram.js';
 import { entryTarget, entryWeight, gramScale } from '../../models/ials/objective.js';
+import { type RowSumsTask, rowSumLength } from '../../models/ials/row-sums.js';
 import { held } from './held.js';
 import { NativeDescent } from './native-descent.js';
-import { explainBlock, explainException, explainRanking } from './native-errors.js';
+import { explainBlock, explainException, explainRanking, explainSums } from './native-errors.js';
 
 /** What the kernels' scratch memory and the eigenbasis are made for; the same bound as the setting `ials.factors`. */
 const FACTORS_MAX = 1024;
@@ -204,6 +206,31 @@ class NativeDevice implements ComputeDevice {
     );
     if (answer.kind !== FAILURE.none) throw explainRanking(answer, items.rows);
     return scores;
+  }
+
+  async sumRows(task: RowSumsTask): Promise<Float64Array> {
+    const { rows, fixed, objective, sum } = task;
+    const table = this.#tableOf(fixed);
+    checkColumns(rows, 'rows', fixed.rows);
+    const length = checkCount(rows.rows, 'rows.rows') * rowSumLength(sum, fixed.factors);
+    const out = new Float64Array(length);
+    const answer = await this.#run(task.signal, () =>
+      this.#addon.sumRows(this.#device, table, {
+        rows: rows.rows,
+        ptr: held(rows.ptr),
+        idx: held(rows.idx),
+        values: held(objective.weights === 'value' ? rows.values : undefined),
+        operand: held(sum.kind === 'full' ? undefined : task.operand),
+        kind: ADDON_SUMS[sum.kind],
+        start: sum.kind === 'block' ? sum.start : 0,
+        end: sum.kind === 'block' ? sum.end : fixed.factors,
+        weightScale: entryWeight(objective, 1),
+        targetShift: entryTarget(objective, 0),
+        out,
+      }),
+    );
+    if (answer.kind !== FAILURE.none) throw explainSums(answer, task);
+    return out;
   }
 
   async dispose(): Promise<void> {

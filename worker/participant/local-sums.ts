@@ -2,8 +2,8 @@
 
 import { transpose } from '../../datasets/csr/transpose.js';
 import { censusSums } from '../../federation/ials/census.js';
-import { itemSums } from '../../federation/ials/item-sums.js';
 import { solveUsers } from '../../federation/ials/solve-users.js';
+import { sumItems } from '../../federation/ials/sum-items.js';
 import { boundWeights, clipRows, countShares } from '../../federation/privacy/bound-learners.js';
 import { chachaWords } from '../../federation/privacy/chacha-words.js';
 import { fromGrid, scaleOffDiagonals } from '../../federation/privacy/fixed-point.js';
@@ -13,10 +13,10 @@ import type { RandomWords } from '../../federation/privacy/random-words.js';
 import type { SpendPermit } from '../../federation/privacy/spend-permit.js';
 import type { FederatedPlan } from '../../federation/protocol/federated-plan.js';
 import { learnerBounds, releasesOfRound, runReleases } from '../../federation/protocol/private-run.js';
-import type { RoundSums, Segment } from '../../federation/protocol/round-sums.js';
+import type { Segment } from '../../federation/protocol/round-sums.js';
 import { NOISE_FRACTION_BITS } from '../../federation/protocol/sum-ring.js';
 import type { Csr } from '../../models/csr.js';
-import type { ComputeDevice, IalsObjective } from '../../models/device.js';
+import type { ComputeDevice, FactorTable, IalsObjective } from '../../models/device.js';
 import { packedGramOf } from '../../models/gram.js';
 
 export interface LocalSumsOptions {
@@ -33,6 +33,8 @@ export class LocalSums {
   readonly users: Float32Array;
   /** What the sums are over: the same, or with privacy shortened to the agreed norm. */
   #summed: Float32Array;
+  /** The same on the device, where it sums; never with privacy, whose bounds are those of sums in f64. */
+  #table: FactorTable | undefined;
   #gram: Float64Array = new Float64Array(0);
   /** Which items the users were solved from. */
   #solvedFrom = '';
@@ -79,6 +81,9 @@ export class LocalSums {
       clipRows(this.#summed, factors, privacy.rowNormMax);
       this.#gram = packedGramOf(this.#summed, byUser.rows, factors);
       scaleOffDiagonals(this.#gram, factors, Math.SQRT2);
+    } else if (device.sumRows !== undefined) {
+      this.#table ??= await device.createTable(byUser.rows, factors);
+      await device.write(this.#table, 0, this.users);
     }
     this.#solvedFrom = itemsHash;
   }
@@ -99,8 +104,11 @@ export class LocalSums {
     this.#outgoing = new Map(outgoing);
   }
 
-  /** The numbers of a segment, as they may be masked and sent. @param operand what is multiplied, where something is. */
-  segment(segment: Segment, { operand }: { sums: RoundSums; operand?: Float32Array }): Float64Array {
+  /** The numbers of a segment, as they may be masked and sent. @param o `operand`: what is multiplied, where something is. */
+  async segment(
+    segment: Segment,
+    { operand, signal }: { operand?: Float32Array; signal?: AbortSignal },
+  ): Promise<Float64Array> {
     switch (segment.kind) {
       case 'census':
         return this.#census();
@@ -108,15 +116,18 @@ export class LocalSums {
         return this.#noised('gram', this.#gram);
       case 'items': {
         const { exchange, chunk } = segment;
-        const { factors } = this.#o.plan;
-        const values = itemSums(
+        const { plan, device } = this.#o;
+        const values = await sumItems(
           {
+            device,
+            fixed: this.#table,
             byItem: this.#weighted,
             users: this.#summed,
-            factors,
+            factors: plan.factors,
             objective: this.#objective,
             exchange,
             operand: operand ?? this.#zeros(),
+            signal,
           },
           chunk,
         );

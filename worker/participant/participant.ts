@@ -227,15 +227,9 @@ class Participation {
     const plan = this.#plan;
     const { sweep, exchange } = task;
     const sums = roundSums(plan, this.#catalogue!.names.length, { sweep, exchange });
-    requireRound(
-      {
-        rounds: this.#rounds + 1,
-        bytes: this.#bytes + 8 * sums.length,
-        members: task.members,
-        cohortMin: plan.cohortMin,
-      },
-      policy,
-    );
+    const bytes = this.#bytes + sums.numberBytes * sums.length;
+    const { members } = task;
+    requireRound({ rounds: this.#rounds + 1, bytes, members, cohortMin: plan.cohortMin }, policy);
     const items = sweep < 0 ? undefined : await this.#pull('items', task.itemsHash);
     const operand = task.operandHash.length === 0 ? undefined : await this.#pull('operand', task.operandHash);
     const releases = this.#local.releases(sweep);
@@ -258,7 +252,7 @@ class Participation {
       signal,
     });
     this.#rounds++;
-    this.#bytes += 8 * sums.length;
+    this.#bytes = bytes;
   }
 
   async #agreeOnItems(hash: Buffer): Promise<void> {

@@ -170,14 +170,16 @@ export class RoundWork {
       this.#masked.receive(this.#told(task));
     }
     this.#hasUploaded = true;
-    if (items !== undefined) await local.solve(items, this.#itemsHash, signal);
+    const bytes = sums.length * sums.numberBytes;
+    const solved = items === undefined ? undefined : local.solve(items, this.#itemsHash, signal);
     if (spend !== undefined) {
+      await solved;
       const { permit, epsilon } = await spend();
       local.pay(permit, this.#sweep);
       this.#epsilon = epsilon;
     }
-    const bytes = sums.length * 8;
-    await this.#log(`${this.#kindOfSum} begins to leave`, bytes);
+    // The disk writes while users are solved.
+    await Promise.all([solved, this.#log(`${this.#kindOfSum} begins to leave`, bytes)]);
     const upload = { round: this.round, length: sums.length, leftMs: task.leftMs };
     return link.upload(upload, this.#pieces(bytes), signal);
   }
@@ -189,7 +191,7 @@ export class RoundWork {
     let last: Buffer | undefined;
     for (const segment of sums.segments) {
       signal.throwIfAborted();
-      const whole = this.#encoded(local.segment(segment, { sums, operand }));
+      const whole = this.#encoded(await local.segment(segment, { operand, signal }));
       for (let at = 0; at < whole.length; at += CHUNK_BYTES_MAX) {
         if (last !== undefined) yield last;
         last = whole.subarray(at, at + CHUNK_BYTES_MAX);
@@ -201,7 +203,9 @@ export class RoundWork {
   }
 
   #encoded(values: Float64Array): Buffer {
-    if (this.#masked === undefined) return bytesOf(values);
+    if (this.#masked === undefined) {
+      return bytesOf(this.#o.sums.numberBytes === 4 ? new Float32Array(values) : values);
+    }
     const { bytes } = this.#masked.mask(values);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }

@@ -4,11 +4,11 @@ import { createRandom } from '../../../common/random.js';
 import { type Census, censusOf, censusSums } from '../../../federation/ials/census.js';
 import { numbersPerItem } from '../../../federation/ials/exchange.js';
 import { itemChunks } from '../../../federation/ials/item-chunks.js';
-import { itemSums } from '../../../federation/ials/item-sums.js';
 import { ItemSweep, type SweepOptions } from '../../../federation/ials/item-sweep.js';
 import { solveUsers } from '../../../federation/ials/solve-users.js';
+import { sumItems } from '../../../federation/ials/sum-items.js';
 import { type Csr, csrSlice } from '../../../models/csr.js';
-import type { ComputeDevice, SolverOptions } from '../../../models/device.js';
+import type { ComputeDevice, FactorTable, SolverOptions } from '../../../models/device.js';
 import { addPackedGram, packedGramLength } from '../../../models/gram.js';
 import { initFactors } from '../../../models/ials/init-factors.js';
 import { transpose } from '../../support/ials-problems.js';
@@ -65,6 +65,8 @@ export async function federatedSweep(
   const { factors, objective, userSolver = CHOLESKY } = settings;
   let sweep = new ItemSweep(settings, items);
   const gram = new Float64Array(packedGramLength(factors));
+  /** Users' factors where the device sums. */
+  const tables = new Map<TestParticipant, FactorTable>();
   for (const one of participants) {
     const own = await solveUsers(
       device,
@@ -73,6 +75,10 @@ export async function federatedSweep(
     );
     addPackedGram(gram, own);
     one.uploadedNumbers += own.length;
+    if (device.sumRows === undefined) continue;
+    const table = await device.createTable(one.byUser.rows, factors);
+    await device.write(table, 0, one.users);
+    tables.set(one, table);
   }
   sweep.receiveGram(gram);
   while (sweep.exchange !== undefined && sweep.done !== settings.cutBefore) {
@@ -81,7 +87,8 @@ export async function federatedSweep(
     for (const chunk of itemChunks({ items: settings.items, perItem, numbersMax: settings.numbersMax })) {
       const sum = new Float64Array((chunk.itemEnd - chunk.itemStart) * perItem);
       for (const one of participants) {
-        const own = itemSums({ ...one, factors, objective, exchange, operand }, chunk);
+        const fixed = tables.get(one);
+        const own = await sumItems({ ...one, device, fixed, factors, objective, exchange, operand }, chunk);
         addPackedGram(sum, own);
         one.uploadedNumbers += own.length;
       }
@@ -91,6 +98,7 @@ export async function federatedSweep(
     if (settings.isRestarted) sweep = new ItemSweep(settings, items, structuredClone(sweep.state));
   }
   sweep.cut();
+  for (const table of tables.values()) table.dispose();
   return sweep.factors;
 }
 

@@ -34,6 +34,35 @@ function valuesOf(words: BigUint64Array, survivors: number, ring: Ring = RING): 
   return values;
 }
 
+describe('words of a sum', () => {
+  it('are read as the whole numbers that they are, in rings of every size, and refused beyond the bound', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(32, 40, 48, 56, 64),
+        fc.array(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { minLength: 1, maxLength: 20 }),
+        fc.integer({ min: 0, max: 62 }),
+        (bits, any, magnitudeBits) => {
+          // Made by hand: no plan has a magnitude that is just any number.
+          const magnitudeMax = 2 ** Math.min(magnitudeBits, bits - 2);
+          const ring = { bits, fractionBits: 5, magnitudeMax, participants: 2 } as Ring;
+          for (const word of [
+            ...any,
+            BigInt(magnitudeMax),
+            -BigInt(magnitudeMax),
+            BigInt(magnitudeMax) + 1n,
+          ]) {
+            const signed = BigInt.asIntN(bits, word);
+            const read = () => valuesOf(BigUint64Array.of(BigInt.asUintN(64, word)), 1, ring);
+            const isWithin = signed <= magnitudeMax && signed >= -magnitudeMax;
+            if (isWithin) expect(read()).toEqual(Float64Array.of(Number(signed) / 32));
+            else expect(read).toThrow('does not add up to a sum');
+          }
+        },
+      ),
+    );
+  });
+});
+
 describe('the plan of a ring', () => {
   it.each(cases)(
     'of $ring_bits bits with $fraction_bits for $participants × $learners_each: $allowed',
