@@ -79,7 +79,8 @@ function installPackages() {
 function compile() {
   const stamp = path.join(root, 'dist/.sources-sha256');
   const hash = sourcesHash();
-  if (readIfThere(stamp) === hash) return false;
+  const hasTypes = existsSync(path.join(root, 'proto/generated'));
+  if (hasTypes && readIfThere(stamp) === hash) return false;
   say('compiling…');
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   mkdirSync(path.join(root, 'dist'), { recursive: true });
