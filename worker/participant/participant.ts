@@ -276,8 +276,9 @@ class Participation {
 
   async #pull(which: 'items' | 'operand', hash: Buffer): Promise<Float32Array> {
     const name = hash.toString('hex');
-    const held = which === 'items' ? this.#items : this.#operand;
-    if (held?.hash === name) return held.table;
+    // The first exchange of a sweep multiplies the items themselves.
+    const held = [this.#items, this.#operand].find((table) => table?.hash === name);
+    if (held !== undefined) return this.#hold(which, held);
     const { link, audit, signal } = this.#o;
     const table = new Float32Array(this.#catalogue!.names.length * this.#plan.factors);
     audit.poll();
@@ -285,9 +286,13 @@ class Participation {
     if (!Buffer.from(tableHash(table)).equals(hash)) {
       throw new CorruptError('STOA_CHECKSUM', `the ${which} are not those that the task names`);
     }
-    if (which === 'items') this.#items = { hash: name, table };
-    else this.#operand = { hash: name, table };
-    return table;
+    return this.#hold(which, { hash: name, table });
+  }
+
+  #hold(which: 'items' | 'operand', held: Held): Float32Array {
+    if (which === 'items') this.#items = held;
+    else this.#operand = held;
+    return held.table;
   }
 
   async #finish(end: RunEnd__Output): Promise<ParticipantResult> {
