@@ -225,7 +225,8 @@ class Participation {
     const { sweep, exchange } = task;
     const sums = roundSums(plan, this.#catalogue!.names.length, { sweep, exchange });
     const bytes = this.#bytes + sums.numberBytes * sums.length;
-    requireRound({ rounds: this.#rounds + 1, bytes, members: task.members }, policy);
+    const { cohortMin } = plan;
+    requireRound({ rounds: this.#rounds + 1, bytes, members: task.members, cohortMin }, policy);
     const items = sweep < 0 ? undefined : await this.#pull('items', task.itemsHash);
     const operand = task.operandHash.length === 0 ? undefined : await this.#pull('operand', task.operandHash);
     const releases = this.#local.releases(sweep);
@@ -238,7 +239,8 @@ class Participation {
       runId: this.#runId,
       session: this.#session,
       ring: this.#ring,
-      cohortMin: policy.cohort_min,
+      // The plan's too: noise is shared out by it.
+      cohortMin: Math.max(policy.cohort_min, plan.cohortMin),
       sums,
       local: this.#local,
       items,
