@@ -2,6 +2,11 @@
 // server, with and without dropouts, beside the same sums unmasked. Every sum is checked to be exact.
 //
 //   npm run bench:federated -- [--participants 10,50,100] [--words N] [--json]
+//   npm run bench:federated -- --sweeps [--data DATASET | --mooc | --file FILE] [--solvers cg,cholesky] [--factors 64]
+//     [--epochs 11] [--repeats 3] [--device native] [--json]
+//
+// With --sweeps instead: seconds of a sweep with 5 workers, with 5 participants, and with 5 that mask, all of them real
+// processes on this machine with one thread each, by turns.
 //
 // CPU seconds are of one thread, whatever else the machine does. `neighbours` is how many peers each participant would
 // mask with in a sparse graph that is as safe; "all" where no smaller number is.
@@ -10,6 +15,8 @@ import { parseArgs } from 'node:util';
 import { measureMaskedSum, type SumCost } from './federated/masked-sum.js';
 import { neighboursNeeded } from './federated/neighbours-needed.js';
 import { measureShares, type ShareTimes } from './federated/share-times.js';
+import { measureSweeps, type SweepCost } from './federated/sweeps.js';
+import { benchData, DATA_OPTIONS } from './support/bench-data.js';
 import { machineLine } from './support/machine-line.js';
 import { markdownTable } from './support/markdown-table.js';
 
@@ -26,21 +33,19 @@ const { values } = parseArgs({
   options: {
     participants: { type: 'string', default: '10,50,100' },
     words: { type: 'string', default: '65536' },
+    ...DATA_OPTIONS,
+    sweeps: { type: 'boolean', default: false },
+    solvers: { type: 'string', default: 'cg,cholesky' },
+    factors: { type: 'string', default: '64' },
+    epochs: { type: 'string', default: '11' },
+    repeats: { type: 'string', default: '3' },
+    device: { type: 'string', default: 'native' },
     json: { type: 'boolean', default: false },
   },
 });
 const words = Number(values.words);
 const sums: SumCost[] = [];
 const shares: ShareTimes[] = [];
-// The first sum compiles the code.
-measureMaskedSum({ participants: 5, dropouts: 1, words });
-for (const participants of values.participants.split(',').map(Number)) {
-  for (const dropouts of [0, Math.floor(participants / 10)]) {
-    console.error(`${participants} participants, ${dropouts} drop out…`);
-    sums.push(measureMaskedSum({ participants, dropouts, words }));
-  }
-  shares.push(await measureShares(participants));
-}
 const graphs = THREATS.flatMap((threat) =>
   GRAPH_SIZES.map((participants) => ({
     ...threat,
@@ -48,8 +53,74 @@ const graphs = THREATS.flatMap((threat) =>
     neighbours: neighboursNeeded({ participants, ...threat }) ?? participants - 1,
   })),
 );
-if (values.json) console.log(JSON.stringify({ machine: machineLine(), sums, shares, graphs }));
-else print();
+await (values.sweeps ? compareSweeps() : costOfMasks());
+
+async function compareSweeps(): Promise<void> {
+  const data = await benchData(values);
+  const settings = {
+    data: data.train,
+    participants: 5,
+    factors: Number(values.factors),
+    sweeps: Number(values.epochs),
+    repeats: Number(values.repeats),
+    device: values.device,
+  };
+  const sweeps = values.solvers.split(',').flatMap((solver) => measureSweeps(solver, settings));
+  if (values.json) {
+    console.log(JSON.stringify({ machine: machineLine(), data: data.name, settings, sweeps }));
+    return;
+  }
+  console.log(`${machineLine()}\n`);
+  console.log(
+    `${data.name}, K = ${values.factors}, ${values.device}, ${values.epochs} sweeps, ${values.repeats} times\n`,
+  );
+  console.log(sweepTable(sweeps));
+}
+
+function sweepTable(sweeps: readonly SweepCost[]): string {
+  const head = [
+    'solver',
+    'training',
+    'sweep s',
+    'fastest s',
+    'to central',
+    'CPU s',
+    'to central',
+    'rest s',
+    'upload MB a sweep',
+    'download MB',
+  ];
+  const rows = sweeps.map((one) => {
+    const central = sweeps.find(({ solver, kind }) => solver === one.solver && kind === 'central')!;
+    return [
+      one.solver,
+      one.kind,
+      one.sweep_s.toFixed(2),
+      one.sweep_min_s.toFixed(2),
+      (one.sweep_s / central.sweep_s).toFixed(2),
+      one.sweep_cpu_s.toFixed(2),
+      (one.sweep_cpu_s / central.sweep_cpu_s).toFixed(2),
+      one.rest_s.toFixed(1),
+      one.kind === 'central' ? '–' : (one.upload_bytes / 1e6).toFixed(2),
+      one.kind === 'central' ? '–' : (one.download_bytes / 1e6).toFixed(2),
+    ];
+  });
+  return markdownTable(head, rows);
+}
+
+async function costOfMasks(): Promise<void> {
+  // The first sum compiles the code.
+  measureMaskedSum({ participants: 5, dropouts: 1, words });
+  for (const participants of values.participants.split(',').map(Number)) {
+    for (const dropouts of [0, Math.floor(participants / 10)]) {
+      console.error(`${participants} participants, ${dropouts} drop out…`);
+      sums.push(measureMaskedSum({ participants, dropouts, words }));
+    }
+    shares.push(await measureShares(participants));
+  }
+  if (values.json) console.log(JSON.stringify({ machine: machineLine(), sums, shares, graphs }));
+  else print();
+}
 
 function print(): void {
   console.log(`${machineLine()}\n`);

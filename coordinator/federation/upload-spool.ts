@@ -112,11 +112,11 @@ export class SpooledUpload {
         `${bytes.length} bytes are no piece of what is left of the delivery`,
       );
     }
-    // A copy that lies as numbers do; the message is not kept for it.
-    const copy = new Uint8Array(bytes);
-    requireFinite(this.#numberBytes === 4 ? new Float32Array(copy.buffer) : new Float64Array(copy.buffer));
+    for (let at = 0; at < bytes.length; at += SCRATCH.length) {
+      requireFinite(bytes.subarray(at, at + SCRATCH.length), this.#numberBytes);
+    }
     this.#bytes += bytes.length;
-    await this.#place.append(copy);
+    await this.#place.append(bytes);
   }
 
   get isWhole(): boolean {
@@ -141,14 +141,31 @@ function addDoubles(sum: Float64Array, part: Float64Array): void {
   for (let n = 0; n < sum.length; n++) sum[n] = sum[n]! + part[n]!;
 }
 
-/** One participant's NaN must not become everybody's. */
-function requireFinite(numbers: Float32Array | Float64Array): void {
-  // What is not finite leaves something behind when it is taken from itself.
-  let rest = 0;
-  for (let n = 0; n < numbers.length; n++) rest += numbers[n]! - numbers[n]!;
-  if (rest === 0) return;
+/** Bytes of a message lie anywhere; numbers are looked at here, which costs no memory to be collected. */
+const SCRATCH = new Uint8Array(64 << 10);
+const FLOATS = new Float32Array(SCRATCH.buffer);
+const DOUBLES = new Float64Array(SCRATCH.buffer);
+
+/** One participant's NaN must not become everybody's. @param bytes at most those of the scratch. */
+function requireFinite(bytes: Uint8Array, numberBytes: NumberBytes): void {
+  SCRATCH.set(bytes);
+  const count = bytes.length / numberBytes;
+  if ((numberBytes === 4 ? restOfFloats(count) : restOfDoubles(count)) === 0) return;
   throw new NumericError(
     'STOA_NUMERIC_NOT_FINITE',
     'a number of the delivery is not finite; nothing of it counts',
   );
+}
+
+/** What is not finite leaves something behind when it is taken from itself. */
+function restOfFloats(count: number): number {
+  let rest = 0;
+  for (let n = 0; n < count; n++) rest += FLOATS[n]! - FLOATS[n]!;
+  return rest;
+}
+
+function restOfDoubles(count: number): number {
+  let rest = 0;
+  for (let n = 0; n < count; n++) rest += DOUBLES[n]! - DOUBLES[n]!;
+  return rest;
 }

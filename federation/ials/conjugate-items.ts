@@ -25,12 +25,15 @@ export class ConjugateItems implements ItemSolve {
    */
   #direction: Float32Array;
   #nextDirection: Float32Array;
+  /** (s·G + λ_i I) v of the item in hand, [K]. */
+  readonly #shared: Float64Array;
   /** Before the first exchange participants multiply y itself. */
   #isFirst: boolean;
 
   constructor(systems: ItemSystems, factors: Float32Array, resumed?: SolveArrays) {
     const k = systems.factors;
     this.#systems = systems;
+    this.#shared = new Float64Array(k);
     this.#items = factors.length / k;
     this.factors = factors.slice();
     this.#isFirst = resumed === undefined;
@@ -95,9 +98,9 @@ export class ConjugateItems implements ItemSolve {
       this.#nextDirection.fill(0, at, at + k);
       return;
     }
-    for (let r = 0; r < k; r++) {
-      this.#residual[at + r] = sums[r]! - systems.sharedProduct(item, r, this.#solution, at);
-    }
+    const shared = this.#shared;
+    systems.sharedProducts(item, this.#solution, at, shared);
+    for (let r = 0; r < k; r++) this.#residual[at + r] = sums[r]! - shared[r]!;
     this.#norm[item] = this.#turn(item, 0);
   }
 
@@ -109,8 +112,10 @@ export class ConjugateItems implements ItemSolve {
     const p = this.#direction.subarray(at, at + k);
     let curvature = 0;
     let slope = 0;
+    const shared = this.#shared;
+    this.#systems.sharedProducts(item, this.#direction, at, shared);
     for (let r = 0; r < k; r++) {
-      sums[r] = sums[r]! + this.#systems.sharedProduct(item, r, this.#direction, at);
+      sums[r] = sums[r]! + shared[r]!;
       curvature += p[r]! * sums[r]!;
       slope += p[r]! * this.#residual[at + r]!;
     }

@@ -88,6 +88,37 @@ export class ItemSystems {
     return this.#scale * sum + this.penalty(item) * table[at + r]!;
   }
 
+  /**
+   * All rows of (s·G + λ_i I) v: as `sharedProduct`, bit for bit, but four rows at a time, whose sums do not wait for one
+   * another.
+   *
+   * @param out written, [K].
+   */
+  sharedProducts(item: number, table: Float32Array | Float64Array, at: number, out: Float64Array): void {
+    const gram = this.#gram!;
+    const k = this.factors;
+    const penalty = this.penalty(item);
+    const quads = k - (k % 4);
+    for (let r = 0; r < quads; r += 4) {
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let c = 0, g = r * k; c < k; c++, g++) {
+        const v = table[at + c]!;
+        s0 += gram[g]! * v;
+        s1 += gram[g + k]! * v;
+        s2 += gram[g + 2 * k]! * v;
+        s3 += gram[g + 3 * k]! * v;
+      }
+      out[r] = this.#scale * s0 + penalty * table[at + r]!;
+      out[r + 1] = this.#scale * s1 + penalty * table[at + r + 1]!;
+      out[r + 2] = this.#scale * s2 + penalty * table[at + r + 2]!;
+      out[r + 3] = this.#scale * s3 + penalty * table[at + r + 3]!;
+    }
+    for (let r = quads; r < k; r++) out[r] = this.sharedProduct(item, r, table, at);
+  }
+
   /** λ_i. */
   penalty(item: number): number {
     return this.#penaltyOf(this.#census?.itemCounts[item] ?? 0);

@@ -158,8 +158,9 @@ describe('stoa train --federated', () => {
         expect(Math.abs(row.metrics['recall@20']! - inOne.metrics['recall@20']!)).toBeLessThan(5e-4);
         expect(row.institutions.length).toBe(5);
       }
-      // A census, and in each sweep the Gram and the sums of 80 items: without masks as f32.
+      // A census, and in each sweep the Gram and the sums of 80 items: in f32, in words, and in f64.
       expect(together.bytes_up).toBe(8 * 81 + 4 * 2 * (36 + 80 * 44));
+      expect(masked.bytes_up).toBe(8 * (81 + 2 * (36 + 80 * 44)));
       expect(noised.bytes_up).toBe(8 * (81 + 2 * (36 + 80 * 8)));
       expect(noised.metrics['recall@20']).not.toBe(masked.metrics['recall@20']);
       // Two kinds of users who share no item: a twentieth of them know little of either.

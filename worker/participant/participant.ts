@@ -228,8 +228,8 @@ class Participation {
     const { sweep, exchange } = task;
     const sums = roundSums(plan, this.#catalogue!.names.length, { sweep, exchange });
     const bytes = this.#bytes + sums.numberBytes * sums.length;
-    const { members } = task;
-    requireRound({ rounds: this.#rounds + 1, bytes, members, cohortMin: plan.cohortMin }, policy);
+    const { cohortMin } = plan;
+    requireRound({ rounds: this.#rounds + 1, bytes, members: task.members, cohortMin }, policy);
     const items = sweep < 0 ? undefined : await this.#pull('items', task.itemsHash);
     const operand = task.operandHash.length === 0 ? undefined : await this.#pull('operand', task.operandHash);
     const releases = this.#local.releases(sweep);
@@ -281,8 +281,9 @@ class Participation {
 
   async #pull(which: 'items' | 'operand', hash: Buffer): Promise<Float32Array> {
     const name = hash.toString('hex');
-    const held = which === 'items' ? this.#items : this.#operand;
-    if (held?.hash === name) return held.table;
+    // The first exchange of a sweep multiplies the items themselves.
+    const held = [this.#items, this.#operand].find((table) => table?.hash === name);
+    if (held !== undefined) return this.#hold(which, held);
     const { link, audit, signal } = this.#o;
     const table = new Float32Array(this.#catalogue!.names.length * this.#plan.factors);
     audit.poll();
@@ -290,9 +291,13 @@ class Participation {
     if (!Buffer.from(tableHash(table)).equals(hash)) {
       throw new CorruptError('STOA_CHECKSUM', `the ${which} are not those that the task names`);
     }
-    if (which === 'items') this.#items = { hash: name, table };
-    else this.#operand = { hash: name, table };
-    return table;
+    return this.#hold(which, { hash: name, table });
+  }
+
+  #hold(which: 'items' | 'operand', held: Held): Float32Array {
+    if (which === 'items') this.#items = held;
+    else this.#operand = held;
+    return held.table;
   }
 
   async #finish(end: RunEnd__Output): Promise<ParticipantResult> {
