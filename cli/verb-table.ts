@@ -140,4 +140,10 @@ export const VERBS: readonly VerbEntry[] = [
     summary: 'Take part in a federated training',
     load: async () => (await import('./verbs/participant.js')).command,
   },
+  {
+    name: 'forget',
+    group: ROLES,
+    summary: 'Remove a learner from a participant, and owe them a receipt',
+    load: async () => (await import('./verbs/forget.js')).command,
+  },
 ];

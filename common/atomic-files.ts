@@ -124,7 +124,8 @@ function temporaryName(target: string): string {
   );
 }
 
-async function syncTree(folder: string): Promise<void> {
+/** Makes all files of a folder durable. */
+export async function syncTree(folder: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const full = path.join(folder, entry.name);
     if (entry.isDirectory()) await syncTree(full);

@@ -4,6 +4,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { sha256, sha256File } from '../common/checksums.js';
 import { assert, CorruptError, NotFoundError } from '../common/errors.js';
+import { finishReplacement } from '../common/replace-folder.js';
 import { sharedBytes, sharedFloat32, sharedInt32 } from '../common/shared-memory.js';
 import { Slots } from '../common/slots.js';
 import type { Csr, Side } from '../models/csr.js';
@@ -221,6 +222,7 @@ async function readManifest(dir: string): Promise<Uint8Array> {
   try {
     return await readFile(path.join(dir, MANIFEST_FILE));
   } catch (error) {
+    if (await finishReplacement(dir)) return readManifest(dir);
     const isFolder = await stat(dir).then(
       (found) => found.isDirectory(),
       () => undefined,

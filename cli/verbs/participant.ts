@@ -3,8 +3,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseAddress } from '../../common/addresses.js';
 import { messageOf, NotFoundError } from '../../common/errors.js';
+import type { ParticipantIdentity } from '../../worker/participant/identity.js';
+import type { ParticipantPolicy } from '../../worker/participant/policy.js';
 import { addDeviceFlags, type DeviceFlags } from '../device-flags.js';
 import { interruptible, untilAborted } from '../interrupts.js';
+import type { Output } from '../output.js';
 import { addressFromParent, FROM_PARENT } from '../parent-address.js';
 import { bytes, count } from '../quantities.js';
 import { addClientTlsFlags, type TlsFlags, tlsOf } from '../tls-flags.js';
@@ -74,63 +77,13 @@ export const command = toCommand<Options>({
       if (!(error instanceof NotFoundError) || name === undefined) throw error;
       return createIdentity(options.identity, name);
     });
-    const catalogueKey = options.catalogueKey === undefined ? undefined : await readKey(options.catalogueKey);
-    const address =
-      options.coordinator === FROM_PARENT
-        ? addressFromParent()
-        : parseAddress(options.coordinator, '--coordinator');
-    const { runParticipant } = await import('../../worker/participant/participant.js');
-    const { roleLogger } = await import('../logger.js');
-    const log = roleLogger(output, 'participant');
-    const result = await interruptible(async (signal) => {
-      const coordinator = await Promise.race([address, untilAborted(signal).then(() => undefined)]);
-      if (coordinator === undefined) return undefined;
-      return runParticipant({
-        coordinator,
-        data: options.data,
-        identity,
-        stateDir: options.identity,
-        policy,
-        catalogueKey,
-        threads: options.threads,
-        device: options.device ?? 'auto',
-        isa: options.isa,
-        isGpuRequired: options.requireGpu,
-        tls: tlsOf(options),
-        log,
-        signal,
-      }).catch((error: unknown) => {
-        if (signal.aborted) return undefined;
-        throw error;
-      });
-    });
-    if (result === undefined) {
-      output.answer({ name: identity.name, left: true }, () => `${identity.name} left`);
-      return;
+    const { lockFolder } = await import('../../coordinator/journal/folder-lock.js');
+    const lock = await lockFolder(options.identity, `the participant ${identity.name}`);
+    try {
+      await takePart({ options, output, identity, policy });
+    } finally {
+      await lock.release();
     }
-    const { writeParticipantModel } = await import('../participant-model.js');
-    const model = options.out ?? path.join(options.identity, 'models', result.runId);
-    await writeParticipantModel(model, result);
-    const { rounds, bytesSent, epsilon, isComplete, runId } = result;
-    const answer = {
-      name: identity.name,
-      run_id: runId,
-      complete: isComplete,
-      rounds,
-      bytes_sent: bytesSent,
-      epsilon,
-      model_dir: model,
-      users: result.byUser.rows,
-      peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
-    };
-    output.answer(answer, () =>
-      [
-        `${identity.name} took part in ${count(rounds)} rounds of run ${runId}; ${bytes(bytesSent)} of sums left` +
-          (epsilon === undefined ? '' : ` under ε = ${epsilon.toPrecision(3)}`),
-        `what left:  stoa audit verify ${path.join(options.identity, 'audit')}`,
-        `serve:      stoa serve --model ${model} --listen 127.0.0.1:7071`,
-      ].join('\n'),
-    );
   },
 });
 
@@ -145,4 +98,80 @@ async function readKey(file: string): Promise<Uint8Array> {
       },
     );
   });
+}
+
+async function takePart({
+  options,
+  output,
+  identity,
+  policy,
+}: {
+  options: Options;
+  output: Output;
+  identity: ParticipantIdentity;
+  policy: ParticipantPolicy;
+}): Promise<void> {
+  const catalogueKey = options.catalogueKey === undefined ? undefined : await readKey(options.catalogueKey);
+  const address =
+    options.coordinator === FROM_PARENT
+      ? addressFromParent()
+      : parseAddress(options.coordinator, '--coordinator');
+  const { runParticipant } = await import('../../worker/participant/participant.js');
+  const { roleLogger } = await import('../logger.js');
+  const log = roleLogger(output, 'participant');
+  const result = await interruptible(async (signal) => {
+    const coordinator = await Promise.race([address, untilAborted(signal).then(() => undefined)]);
+    if (coordinator === undefined) return undefined;
+    return runParticipant({
+      coordinator,
+      data: options.data,
+      identity,
+      stateDir: options.identity,
+      policy,
+      catalogueKey,
+      threads: options.threads,
+      device: options.device ?? 'auto',
+      isa: options.isa,
+      isGpuRequired: options.requireGpu,
+      tls: tlsOf(options),
+      log,
+      signal,
+    }).catch((error: unknown) => {
+      if (signal.aborted) return undefined;
+      throw error;
+    });
+  });
+  if (result === undefined) {
+    output.answer({ name: identity.name, left: true }, () => `${identity.name} left`);
+    return;
+  }
+  const { writeParticipantModel } = await import('../participant-model.js');
+  const model = options.out ?? path.join(options.identity, 'models', result.runId);
+  await writeParticipantModel(model, result);
+  const { issueReceipts } = await import('../../worker/participant/issue-receipts.js');
+  const { receipts, pending } = await issueReceipts(options.identity, { identity, result, now: new Date() });
+  const { rounds, bytesSent, epsilon, isComplete, runId } = result;
+  const answer = {
+    name: identity.name,
+    run_id: runId,
+    complete: isComplete,
+    rounds,
+    bytes_sent: bytesSent,
+    epsilon,
+    model_dir: model,
+    erasure_receipts: receipts,
+    erasures_pending: pending,
+    users: result.byUser.rows,
+    peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
+  };
+  output.answer(answer, () =>
+    [
+      `${identity.name} took part in ${count(rounds)} rounds of run ${runId}; ${bytes(bytesSent)} of sums left` +
+        (epsilon === undefined ? '' : ` under ε = ${epsilon.toPrecision(3)}`),
+      ...receipts.map((file) => `receipt:    ${file}`),
+      ...(pending === 0 ? [] : [`${count(pending)} erasures still wait for a receipt`]),
+      `what left:  stoa audit verify ${path.join(options.identity, 'audit')}`,
+      `serve:      stoa serve --model ${model} --listen 127.0.0.1:7071`,
+    ].join('\n'),
+  );
 }

@@ -12,6 +12,7 @@ import path from 'node:path';
 import { publishFolder, writeFileAtomic } from '../../common/atomic-files.js';
 import { sha256File } from '../../common/checksums.js';
 import { assert, CorruptError, NotFoundError, NumericError } from '../../common/errors.js';
+import { finishReplacement } from '../../common/replace-folder.js';
 import type { ItemsTable } from '../../datasets/dataset.js';
 import type { Csr } from '../../models/csr.js';
 import type { DeviceFacts } from '../../models/device-facts.js';
@@ -28,7 +29,7 @@ import {
 import { disagrees, namedTensor } from './named-tensor.js';
 import { type FileFacts, readSafetensors, requireChecksum, writeSafetensors } from './safetensors.js';
 
-const MANIFEST_FILE = 'model.json';
+export const MANIFEST_FILE = 'model.json';
 
 export interface ModelContents {
   /** Name of the model in the registry and in answers. */
@@ -91,49 +92,54 @@ export async function writeModel(dir: string, contents: ModelContents): Promise<
   assert(history.rows === userIds.length && history.cols === items.ids.length, 'history is users by items');
   requireFinite(userFactors, factors, 'user', dir);
   requireFinite(itemFactors, factors, 'item', dir);
-  await publishFolder(dir, async (folder) => {
-    const file = (name: keyof typeof MODEL_FILES) => path.join(folder, MODEL_FILES[name]);
-    const factorsFacts = await writeSafetensors(
-      file('factors'),
-      {
-        user_factors: { shape: [userIds.length, factors], data: userFactors },
-        item_factors: { shape: [items.ids.length, factors], data: itemFactors },
-      },
-      { format: 'stoa-model', version: contents.version },
-    );
-    const historyFacts = await writeHistory(file('history'), history);
-    const { writeItemsParquet, writeUsersParquet } = await idTables();
-    await writeUsersParquet(file('users'), userIds);
-    await writeItemsParquet(file('items'), items, countItems(history));
-    const manifest: ModelManifest = {
-      format: 'stoa-model',
-      schemaVersion: MODEL_SCHEMA_VERSION,
-      version: contents.version,
-      createTime: contents.createTime.toISOString(),
-      synthetic: contents.synthetic,
-      config: contents.config,
-      counts: {
-        users: userIds.length,
-        items: items.ids.length,
-        interactions: history.idx.length,
-        factors,
-      },
-      ...layoutOf(contents.config),
-      lineage: {
-        runId: contents.runId,
-        datasetFingerprint: contents.datasetFingerprint,
-        ...(contents.devices === undefined ? {} : { devices: contents.devices }),
-      },
-      ...(contents.metrics === undefined ? {} : { metrics: contents.metrics }),
-      files: {
-        [MODEL_FILES.factors]: factorsFacts,
-        [MODEL_FILES.history]: historyFacts,
-        [MODEL_FILES.users]: await factsOf(file('users')),
-        [MODEL_FILES.items]: await factsOf(file('items')),
-      },
-    };
-    await writeFileAtomic(path.join(folder, MANIFEST_FILE), renderManifest(manifest));
-  });
+  await publishFolder(dir, (folder) => fillModelFolder(folder, contents));
+}
+
+/** Writes the files of a model into an empty folder; the caller checked the contents and makes it appear whole. */
+export async function fillModelFolder(folder: string, contents: ModelContents): Promise<void> {
+  const { userIds, items, userFactors, itemFactors, history } = contents;
+  const factors = columnsOf(contents.config);
+  const file = (name: keyof typeof MODEL_FILES) => path.join(folder, MODEL_FILES[name]);
+  const factorsFacts = await writeSafetensors(
+    file('factors'),
+    {
+      user_factors: { shape: [userIds.length, factors], data: userFactors },
+      item_factors: { shape: [items.ids.length, factors], data: itemFactors },
+    },
+    { format: 'stoa-model', version: contents.version },
+  );
+  const historyFacts = await writeHistory(file('history'), history);
+  const { writeItemsParquet, writeUsersParquet } = await idTables();
+  await writeUsersParquet(file('users'), userIds);
+  await writeItemsParquet(file('items'), items, countItems(history));
+  const manifest: ModelManifest = {
+    format: 'stoa-model',
+    schemaVersion: MODEL_SCHEMA_VERSION,
+    version: contents.version,
+    createTime: contents.createTime.toISOString(),
+    synthetic: contents.synthetic,
+    config: contents.config,
+    counts: {
+      users: userIds.length,
+      items: items.ids.length,
+      interactions: history.idx.length,
+      factors,
+    },
+    ...layoutOf(contents.config),
+    lineage: {
+      runId: contents.runId,
+      datasetFingerprint: contents.datasetFingerprint,
+      ...(contents.devices === undefined ? {} : { devices: contents.devices }),
+    },
+    ...(contents.metrics === undefined ? {} : { metrics: contents.metrics }),
+    files: {
+      [MODEL_FILES.factors]: factorsFacts,
+      [MODEL_FILES.history]: historyFacts,
+      [MODEL_FILES.users]: await factsOf(file('users')),
+      [MODEL_FILES.items]: await factsOf(file('items')),
+    },
+  };
+  await writeFileAtomic(path.join(folder, MANIFEST_FILE), renderManifest(manifest));
 }
 
 /**
@@ -199,6 +205,7 @@ async function findManifest(dir: string): Promise<{ folder: string; text: string
       },
     );
     if (text !== undefined) return { folder, text };
+    if (await finishReplacement(folder)) return findManifest(dir);
   }
   const isRun = await stat(path.join(dir, 'run.json')).then(
     () => true,

@@ -19,6 +19,7 @@ import type { TlsOptions } from '../../common/grpc-security.js';
 import { openDataset } from '../../datasets/dataset.js';
 import { AuditLog } from '../../federation/audit/audit-log.js';
 import { type Catalogue, catalogueOf } from '../../federation/catalogue/catalogue.js';
+import { PendingErasures } from '../../federation/erasure/pending-erasures.js';
 import { type FederatedPlan, parseFederatedPlan } from '../../federation/protocol/federated-plan.js';
 import { tableHash } from '../../federation/protocol/input-hash.js';
 import { joinStatement } from '../../federation/protocol/join-statement.js';
@@ -79,6 +80,8 @@ export interface ParticipantResult {
   byUser: Csr;
   isComplete: boolean;
   rounds: number;
+  /** The first that took its sum since it last started; undefined: none did. */
+  firstRound?: number;
   bytesSent: number;
   epsilon?: number;
   device: DeviceFacts;
@@ -89,7 +92,10 @@ export async function runParticipant(options: ParticipantOptions): Promise<Parti
   const { member } = options.identity;
   if (member !== undefined) requireValid(member, new Date());
   const { data: dir, catalogueKey, policy, threads, isa, isGpuRequired } = options;
-  const data = await LocalData.load(await openDataset(dir), { catalogueKey, items: policy.items });
+  const dataset = await openDataset(dir);
+  const erasures = await PendingErasures.open(options.stateDir);
+  if (erasures.all.length > 0) erasures.requireAbsent(await dataset.userIds(), dir);
+  const data = await LocalData.load(dataset, { catalogueKey, items: policy.items });
   const { device } = await chooseDevice(options.device, { threads, isa, isGpuRequired });
   const audit = await AuditLog.open(path.join(options.stateDir, 'audit'), () => new Date());
   const link = new FederationLink(options.coordinator, options.tls, options.identity.member);
@@ -130,6 +136,7 @@ class Participation {
   #operand: Held | undefined;
   #work: RoundWork | undefined;
   #rounds = 0;
+  #firstRound: number | undefined;
   #bytes = 0;
   /** The last sweep whose sums this participant is in. */
   #lastSweep = -1;
@@ -195,6 +202,7 @@ class Participation {
       log.debug({ round: task.round, step: task.step, disposition }, 'answered');
       if (disposition === 'DISPOSITION_ACCEPTED' && task.step === 'ROUND_STEP_UPLOAD') {
         this.#lastSweep = task.sweep;
+        this.#firstRound ??= task.round;
       }
     } catch (error) {
       await this.#afterFailure(task, error);
@@ -323,6 +331,7 @@ class Participation {
       byUser: this.#byUser,
       isComplete: end.isComplete,
       rounds: this.#rounds,
+      ...(this.#firstRound === undefined ? {} : { firstRound: this.#firstRound }),
       bytesSent: this.#bytes,
       ...(this.#purse === undefined ? {} : { epsilon: this.#purse.epsilon }),
       device: deviceFacts(this.#device.info),
