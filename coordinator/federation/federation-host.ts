@@ -133,14 +133,16 @@ export class FederationHost {
         cohortMin: plan.cohortMin,
         cohortMax: plan.cohortMax,
         // Whoever is to come has come.
-        timing: { ...DEFAULT_ROUND_TIMING, gatherMs: 0, ...this.#o.timing },
+        timing: { ...DEFAULT_ROUND_TIMING, gatherMs: 1, ...this.#o.timing },
       },
       [],
       this.#nowMs,
     );
     this.#sweepStartMs = this.#nowMs;
     log.info({ participants: all.length, items: catalogue.names.length }, 'the federation begins');
-    for (const { name } of all) this.heard(name);
+    // All at one moment, before a round can begin with those alone that a sum needs.
+    const nowMs = this.#nowMs;
+    for (const { name } of all) this.#rounds.receive({ type: 'heard', participantId: name }, nowMs);
   }
 
   heard(participantId: string): void {
