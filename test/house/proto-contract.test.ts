@@ -30,6 +30,10 @@ const FIXED: readonly (readonly [string, readonly string[]])[] = [
   ],
   ['proto/stoa/training/v1/training.proto', ['package stoa.training.v1;', 'service TrainingService {']],
   ['proto/stoa/parameters/v1/parameters.proto', ['package stoa.parameters.v1;']],
+  [
+    'proto/stoa/federation/v1/federation.proto',
+    ['package stoa.federation.v1;', 'service FederationService {'],
+  ],
 ];
 
 describe('the protos', () => {

@@ -4,6 +4,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { FederatedReport, ReportRow } from '../../cli/federated-report.js';
 import { openModel } from '../../coordinator/registry/model-folder.js';
 import { relativeDistance } from '../federation/ials/federation.js';
 import { childrenOf, untilGone } from '../support/child-processes.js';
@@ -122,6 +123,50 @@ describe('stoa train --federated', () => {
     ]);
     expect(JSON.parse(answer.stdout).items).toEqual(JSON.parse(wholly.stdout).items);
   }
+
+  it(
+    '--report puts central, federated, masked, private and alone side by side',
+    async () => {
+      const settings = ['--set', 'ials.factors=8', '--set', 'train.epochs=2', '--threads', '1', '--json'];
+      const args = ['--federated', '--report', '--participants', '5', '--partition', 'skewed', ...settings];
+      const { exitCode, stdout, stderr } = await stoa(
+        ['train', '--data', split, '--out', at('report'), ...args],
+        {
+          timeoutMs: RUN_MS_MAX,
+        },
+      );
+      expect(exitCode, stderr).toBe(0);
+      const { rows, users } = JSON.parse(stdout) as FederatedReport;
+      expect(rows.map(({ name }) => name)).toEqual([
+        'central',
+        'federated',
+        'with masks',
+        'masks and ε = 5',
+        'each alone',
+      ]);
+      const [inOne, together, masked, noised, alone] = rows as [
+        ReportRow,
+        ReportRow,
+        ReportRow,
+        ReportRow,
+        ReportRow,
+      ];
+      expect(users.reduce((sum, n) => sum + n, 0)).toBe(400);
+      expect(together.distance).toBeLessThan(1e-5);
+      expect(masked.distance).toBeLessThan(1e-4);
+      for (const row of [together, masked]) {
+        expect(Math.abs(row.metrics['recall@20']! - inOne.metrics['recall@20']!)).toBeLessThan(5e-4);
+        expect(row.institutions.length).toBe(5);
+      }
+      // A census, and in each sweep the Gram and the sums of 80 items.
+      expect(together.bytes_up).toBe(8 * (81 + 2 * (36 + 80 * 44)));
+      expect(noised.bytes_up).toBe(8 * (81 + 2 * (36 + 80 * 8)));
+      expect(noised.metrics['recall@20']).not.toBe(masked.metrics['recall@20']);
+      // Two kinds of users who share no item: a twentieth of them know little of either.
+      expect(alone.metrics['recall@20']).toBeLessThan(inOne.metrics['recall@20']!);
+    },
+    TEST_MS_MAX,
+  );
 
   it('refuses what does not go together, and starts nothing', async () => {
     const train = (...args: string[]) =>

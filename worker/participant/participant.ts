@@ -236,7 +236,12 @@ class Participation {
     const { sweep, exchange } = task;
     const sums = roundSums(plan, this.#catalogue!.names.length, { sweep, exchange });
     requireRound(
-      { rounds: this.#rounds + 1, bytes: this.#bytes + 8 * sums.length, members: task.members },
+      {
+        rounds: this.#rounds + 1,
+        bytes: this.#bytes + 8 * sums.length,
+        members: task.members,
+        cohortMin: plan.cohortMin,
+      },
       policy,
     );
     const items = sweep < 0 ? undefined : await this.#pull('items', task.itemsHash);
@@ -251,7 +256,8 @@ class Participation {
       runId: this.#runId,
       session: this.#session,
       ring: this.#ring,
-      cohortMin: policy.cohort_min,
+      // The plan's too: noise is shared out by it.
+      cohortMin: Math.max(policy.cohort_min, plan.cohortMin),
       sums,
       local: this.#local,
       items,

@@ -102,26 +102,33 @@ export function requirePlan(plan: FederatedPlan, policy: ParticipantPolicy): voi
   }
 }
 
-/** Holds one round against the policy. @param bytes that would have left in the run with this round. */
-export function requireRound(
-  o: { rounds: number; bytes: number; members: readonly { name: string; identityKey: Uint8Array }[] },
-  policy: ParticipantPolicy,
-): void {
-  if (o.rounds > policy.rounds_max) {
+export interface RoundTerms {
+  /** Rounds of the run with this one, and bytes that would have left with it. */
+  rounds: number;
+  bytes: number;
+  members: readonly { name: string; identityKey: Uint8Array }[];
+  /** Of the plan. */
+  cohortMin: number;
+}
+
+/** Holds one round against the policy. Errors as `requirePlan`. */
+export function requireRound(round: RoundTerms, policy: ParticipantPolicy): void {
+  if (round.rounds > policy.rounds_max) {
     throw refused('rounds_max', `${policy.rounds_max} rounds were taken part in`);
   }
-  if (o.bytes > policy.upload_bytes_max) {
-    throw refused('upload_bytes_max', `${o.bytes} bytes would have left`);
+  if (round.bytes > policy.upload_bytes_max) {
+    throw refused('upload_bytes_max', `${round.bytes} bytes would have left`);
   }
-  if (o.members.length < policy.cohort_min) {
+  const least = Math.max(policy.cohort_min, round.cohortMin);
+  if (round.members.length < least) {
     throw new PrivacyError(
       'STOA_COHORT_TOO_SMALL',
-      `the policy's cohort_min is ${policy.cohort_min} and the round asks ${o.members.length}; nothing was sent`,
+      `a sum is of ${least} participants at least and the round asks ${round.members.length}; nothing was sent`,
       { fields: { field: 'cohort_min' } },
     );
   }
   if (policy.members === undefined) return;
-  for (const { name, identityKey } of o.members) {
+  for (const { name, identityKey } of round.members) {
     if (policy.members[name] === Buffer.from(identityKey).toString('hex')) continue;
     throw refused('members', `${name} is not among them, or has another key`);
   }
