@@ -126,13 +126,10 @@ export class FederationHost {
     this.#sums = new SumMaker({ ...this.#o, catalogue });
     this.#rounds = new Rounds(
       {
-        sweeps: plan.sweeps,
+        ...plan,
         exchanges: exchangesOf(plan).length,
         hasCensus: hasCensus(plan),
-        isMasked: plan.isMasked,
-        cohortMin: plan.cohortMin,
-        cohortMax: plan.cohortMax,
-        // Whoever is to come has come.
+        // Whoever is to come has come; all are heard before a round begins with those that a sum needs.
         timing: { ...DEFAULT_ROUND_TIMING, gatherMs: 1, ...this.#o.timing },
       },
       [],
@@ -140,9 +137,9 @@ export class FederationHost {
     );
     this.#sweepStartMs = this.#nowMs;
     log.info({ participants: all.length, items: catalogue.names.length }, 'the federation begins');
-    // All at one moment, before a round can begin with those alone that a sum needs.
-    const nowMs = this.#nowMs;
-    for (const { name } of all) this.#rounds.receive({ type: 'heard', participantId: name }, nowMs);
+    for (const { name: participantId } of all) {
+      this.#rounds.receive({ type: 'heard', participantId }, this.#sweepStartMs);
+    }
   }
 
   heard(participantId: string): void {
