@@ -36,7 +36,7 @@ export interface Forgotten {
 }
 
 /**
- * Everything is looked at before anything is changed. Cut off at any moment, a repeated call ends the work; until then the
+ * Ids and damage are looked for everywhere before anything is changed. Cut off at any moment, a repeated call ends the work; until then the
  * participant takes no part.
  *
  * @throws {NotFoundError} `STOA_NOT_FOUND_USER`: nobody of that id is anywhere here.
@@ -49,7 +49,7 @@ export async function forgetLearner(options: ForgetOptions): Promise<Forgotten> 
   const sources = new Set<string>();
   let isKnown = false;
   for (const dir of options.datasets) {
-    const dataset = await openDataset(dir);
+    const dataset = await openDataset(dir, { verify: 'all' });
     for (const { name } of dataset.manifest.source.files) sources.add(name);
     isKnown = (await dataset.userIds()).includes(userId) || isKnown;
   }

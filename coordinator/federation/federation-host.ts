@@ -126,21 +126,20 @@ export class FederationHost {
     this.#sums = new SumMaker({ ...this.#o, catalogue });
     this.#rounds = new Rounds(
       {
-        sweeps: plan.sweeps,
+        ...plan,
         exchanges: exchangesOf(plan).length,
         hasCensus: hasCensus(plan),
-        isMasked: plan.isMasked,
-        cohortMin: plan.cohortMin,
-        cohortMax: plan.cohortMax,
-        // Whoever is to come has come.
-        timing: { ...DEFAULT_ROUND_TIMING, gatherMs: 0, ...this.#o.timing },
+        // Whoever is to come has come; all are heard before a round begins with those that a sum needs.
+        timing: { ...DEFAULT_ROUND_TIMING, gatherMs: 1, ...this.#o.timing },
       },
       [],
       this.#nowMs,
     );
     this.#sweepStartMs = this.#nowMs;
     log.info({ participants: all.length, items: catalogue.names.length }, 'the federation begins');
-    for (const { name } of all) this.heard(name);
+    for (const { name: participantId } of all) {
+      this.#rounds.receive({ type: 'heard', participantId }, this.#sweepStartMs);
+    }
   }
 
   heard(participantId: string): void {

@@ -108,6 +108,22 @@ describe('a learner who is forgotten', () => {
     expect(unknown).toMatchObject({ exitCode: 2, said: { error: { code: 'STOA_NOT_FOUND_USER' } } });
   });
 
+  it('is not forgotten while the participant runs: the process is named', async () => {
+    const { coordinator, address } = await federation.open('held', 2);
+    const data = at('data', 'c');
+    const running = await federation.participant('held', address, { name: 'uni-c', data });
+    await running.saying(/"joined"/);
+    const { exitCode, said } = await forget('--user', 'u1');
+    expect(said.error).toMatchObject({ code: 'STOA_LOCKED', fields: { pid: running.child.pid } });
+    expect(exitCode).toBe(1);
+    for (const { child, ended } of [running, coordinator]) {
+      child.kill('SIGKILL');
+      await ended;
+    }
+    // Whoever was killed holds nothing.
+    expect((await forget('--user', 'nobody-here')).said.error.code).toBe('STOA_NOT_FOUND_USER');
+  }, 60_000);
+
   it(
     'has a receipt after the next run, which names its model and says that it follows from nothing of them',
     async () => {

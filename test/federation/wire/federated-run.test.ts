@@ -68,6 +68,18 @@ describe('a federated run over gRPC', () => {
     },
   );
 
+  it('begins with all that have joined, though fewer would do for a sum', async () => {
+    running = await RunningFederation.start({ ...PLAN, cohortMin: 2 }, 5);
+    const policy = { ...DEFAULT_POLICY, require_masking: false, cohort_min: 2 };
+    const results = await Promise.all(
+      dataOf(5).parts.map((data, n) => running!.participate(nameOf(n), data, { policy })),
+    );
+    const { rounds } = await running.federation.outcome;
+    expect(rounds).toBe(PLAN.sweeps + 1);
+    expect(results.map((result) => result.rounds)).toEqual(results.map(() => rounds));
+    expect(results.map((result) => result.firstRound)).toEqual(results.map(() => 1));
+  });
+
   it('agrees on items that participants name by keyed digests, and each has its own ids back', async () => {
     running = await RunningFederation.start(PLAN, 5);
     const catalogueKey = new Uint8Array(32).fill(7);
