@@ -1,14 +1,17 @@
 // A learner is forgotten by a member of a federation, all of it real processes: nothing is left of them, and after the
 // next run a receipt says so to whoever has the authority's certificate.
 
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openModel } from '../../coordinator/registry/model-folder.js';
+import { openDataset } from '../../datasets/dataset.js';
 import { tableHash } from '../../federation/protocol/input-hash.js';
+import { createIdentity } from '../../worker/participant/identity.js';
 import { MemberFederation } from '../support/member-federation.js';
 import { smallCsv, temporaryFolder } from '../support/small-data.js';
-import { stoa } from '../support/stoa-process.js';
+import { startStoa, stoa } from '../support/stoa-process.js';
 
 const TEST_MS_MAX = 200_000;
 const LEARNER = 'zed-4711';
@@ -153,6 +156,37 @@ describe('a learner who is forgotten', () => {
       // With the receipt the salt is gone from the member.
       for (const name of await filesUnder(federation.identityOf('uni-c'))) {
         expect((await readFile(name)).includes(salt), name).toBe(false);
+      }
+    },
+    TEST_MS_MAX,
+  );
+
+  it(
+    'is there wholly or not at all when the erasure is killed, and a repeat ends it',
+    async () => {
+      const [data, identity] = [at('killed'), at('killed-identity')];
+      await cp(at('data', 'b'), data, { recursive: true });
+      await createIdentity(identity, 'alone');
+      const args = (user: string) => ['forget', '--user', user, '--data', data, '--identity', identity];
+      let users = 40;
+      for (const [n, delayMs] of [0, 8, 16, 32, 64].entries()) {
+        const user = `u${7 * n}`;
+        const pending = path.join(identity, 'erasures', 'pending.json');
+        const before = await readFile(pending, 'utf8').catch(() => '');
+        const { child, ended } = startStoa(args(user), { timeoutMs: 50_000 });
+        while ((await readFile(pending, 'utf8').catch(() => '')) === before) {
+          if (child.exitCode !== null) throw new Error('it ended without a note of what is pending');
+          await sleep(1);
+        }
+        await sleep(delayMs);
+        child.kill('SIGKILL');
+        await ended;
+        const found = await (await openDataset(data, { verify: 'all' })).userIds();
+        expect(found.length).toBe(found.includes(user) ? users : users - 1);
+        expect((await stoa(args(user))).exitCode).toBe(0);
+        users--;
+        expect((await (await openDataset(data, { verify: 'all' })).userIds()).length).toBe(users);
+        expect((await readdir(root)).filter((name) => name.startsWith('.killed.'))).toEqual([]);
       }
     },
     TEST_MS_MAX,
