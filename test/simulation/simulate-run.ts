@@ -13,7 +13,7 @@ import { type Lie, SimulatedWorker } from './simulated-worker.js';
 import { Trace } from './trace.js';
 
 /** Once faults have stopped, a run that takes longer than this will never end, ms. */
-const PATIENCE_MS = 600_000;
+const PATIENCE_MS = 900_000;
 /** More events than any run that ends: one that goes round in circles without time passing. */
 const EVENTS_MAX = 2_000_000;
 
