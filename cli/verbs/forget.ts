@@ -60,9 +60,9 @@ export const command = toCommand<Options>({
         },
         () =>
           [
-            `forgotten at ${minute(erasure.erase_time!)} UTC: ${count(interactions)} interactions` +
-              (items === 0 ? '' : `, ${count(items)} items that nobody else took`) +
-              `, in ${count(forgotten.models.length)} models`,
+            `forgotten at ${minute(erasure.erase_time!)} UTC: interactions ${count(interactions)}` +
+              (items === 0 ? '' : `, items that nobody else took ${count(items)}`) +
+              `, models ${count(forgotten.models.length)}`,
             ...(rejects.length === 0 ? [] : [`removed:  ${rejects.join(', ')}`]),
             `salt:     ${erasure.salt}, for the learner alone`,
             isCertified

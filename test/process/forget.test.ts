@@ -61,11 +61,22 @@ async function filesUnder(folder: string): Promise<string[]> {
 const factorsOf = async (run: string) =>
   Buffer.from(tableHash((await openModel(federation.modelOf(run, 'uni-c'))).itemFactors)).toString('hex');
 
-const recommended = async (model: string, user: string) => {
-  const { exitCode, stdout } = await stoa(['recommend', '--model', model, '--user', user, '--json']);
-  expect(exitCode).toBe(0);
-  return JSON.parse(stdout);
-};
+/** What "stoa serve" answers to each. */
+async function served(model: string, users: readonly string[]): Promise<unknown[]> {
+  const serving = startStoa(['serve', '--model', model, '--listen', '127.0.0.1:0', '--json'], {
+    timeoutMs: 50_000,
+  });
+  const [server] = await serving.saying(/127\.0\.0\.1:\d+/, 'stdout');
+  const answers: unknown[] = [];
+  for (const user of users) {
+    const { exitCode, stdout } = await stoa(['recommend', '--server', server, '--user', user, '--json']);
+    expect(exitCode).toBe(0);
+    answers.push(JSON.parse(stdout).items);
+  }
+  serving.child.kill('SIGKILL');
+  await serving.ended;
+  return answers;
+}
 
 describe('a learner who is forgotten', () => {
   let salt: string;
@@ -77,8 +88,8 @@ describe('a learner who is forgotten', () => {
       const model = federation.modelOf('before', 'uni-c');
       const { userIds } = await openModel(model);
       expect(userIds).toContain(LEARNER);
-      const stranger = await recommended(model, 'nobody');
-      expect((await recommended(model, LEARNER)).items).not.toEqual(stranger.items);
+      const [own, stranger] = await served(model, [LEARNER, 'nobody']);
+      expect(own).not.toEqual(stranger);
 
       const { exitCode, said } = await forget('--user', LEARNER, '--model', model);
       expect(exitCode).toBe(0);
@@ -94,11 +105,12 @@ describe('a learner who is forgotten', () => {
       }
       // Parquet is compressed: read as what it is.
       expect((await openModel(model)).userIds).toEqual(userIds.filter((id) => id !== LEARNER));
-      expect((await recommended(model, LEARNER)).items).toEqual((await recommended(model, 'nobody')).items);
+      const [theirs, nobodys] = await served(model, [LEARNER, 'nobody']);
+      expect(theirs).toEqual(nobodys);
       for (const name of await readdir(at('data', 'c'), { recursive: true })) {
         if (!name.endsWith('.arrow')) continue;
-        const [own, never] = [at('data', 'c', name), at('data', 'c-without', name)];
-        expect((await readFile(own)).equals(await readFile(never)), name).toBe(true);
+        const [left, never] = [at('data', 'c', name), at('data', 'c-without', name)];
+        expect((await readFile(left)).equals(await readFile(never)), name).toBe(true);
       }
     },
     TEST_MS_MAX,
