@@ -1,4 +1,4 @@
-/** Where the median is one of the points the method is slow; after these steps its cost is the least to a thousandth. */
+/** Towards one of the points the method is slow: whether it is the median is looked at in the end. */
 const STEPS_MAX = 60;
 /** A step that moves the median by less than this part of its norm is the last. */
 const PRECISION = 1e-9;
@@ -29,7 +29,19 @@ export function geometricMedian(points: readonly Float64Array[], weights: readon
     median = next;
     if (moved <= PRECISION * distanceOf(median, new Float64Array(median.length))) break;
   }
-  return median;
+  return leastOf([median, ...points], points, weights);
+}
+
+/** The candidate with the least sum of weighted distances to the points; the first of equals. */
+function leastOf(
+  candidates: readonly Float64Array[],
+  points: readonly Float64Array[],
+  weights: readonly number[],
+): Float64Array {
+  const costs = candidates.map((candidate) =>
+    points.reduce((sum, point, p) => sum + weights[p]! * distanceOf(point, candidate), 0),
+  );
+  return candidates[costs.indexOf(Math.min(...costs))]!.slice();
 }
 
 function weightedMean(points: readonly Float64Array[], weights: readonly number[]): Float64Array {
