@@ -9,7 +9,7 @@ import { ROUND_MUTATIONS } from '../federation/rounds/round-mutations.js';
 import { readText } from '../house/source-files.js';
 import { MUTATIONS } from './mutations.js';
 
-const SEEDS_MAX = 2500;
+const SEEDS_MAX = 4000;
 /** A mutation takes a few seconds of a core that nobody else uses. */
 const TEST_MS_MAX = 120_000;
 
