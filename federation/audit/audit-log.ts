@@ -5,14 +5,8 @@ import { type FileHandle, mkdir, open, readFile, truncate } from 'node:fs/promis
 import path from 'node:path';
 import { explainDisk, writeFileAtomic } from '../../common/atomic-files.js';
 import { NotFoundError } from '../../common/errors.js';
-import {
-  type AuditEntry,
-  type AuditHead,
-  auditDamaged,
-  EMPTY_AUDIT,
-  encodeEntry,
-  readEntries,
-} from './audit-records.js';
+import type { ChainHead } from '../hash-chained-lines.js';
+import { AUDIT_LINES, type AuditEntry, auditDamaged } from './audit-records.js';
 
 const LOG_FILE = 'audit.jsonl';
 const HEAD_FILE = 'audit-head.json';
@@ -22,11 +16,11 @@ export class AuditLog {
   readonly #dir: string;
   readonly #handle: FileHandle;
   readonly #now: () => Date;
-  #head: AuditHead;
+  #head: ChainHead;
   #polls = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(dir: string, handle: FileHandle, head: AuditHead, now: () => Date) {
+  private constructor(dir: string, handle: FileHandle, head: ChainHead, now: () => Date) {
     this.#dir = dir;
     this.#handle = handle;
     this.#head = head;
@@ -45,7 +39,7 @@ export class AuditLog {
       const read = await readIfThere(dir);
       // An incomplete line was never acknowledged: what it is about has not left.
       if (read !== undefined && read.tornBytes > 0) await truncate(file, read.wholeBytes);
-      return new AuditLog(dir, await open(file, 'a'), read?.head ?? EMPTY_AUDIT, now);
+      return new AuditLog(dir, await open(file, 'a'), read?.head ?? AUDIT_LINES.empty, now);
     } catch (error) {
       throw explainDisk(error, file);
     }
@@ -60,7 +54,11 @@ export class AuditLog {
   append(entry: Omit<AuditEntry, 'time' | 'polls'>): Promise<void> {
     const turn = this.#last.then(async () => {
       const polls = this.#polls;
-      const { line, head } = encodeEntry(this.#head, { time: this.#now().toISOString(), ...entry, polls });
+      const { line, head } = AUDIT_LINES.encode(this.#head, {
+        time: this.#now().toISOString(),
+        ...entry,
+        polls,
+      });
       try {
         await this.#handle.appendFile(line);
         await this.#handle.sync();
@@ -86,7 +84,7 @@ export class AuditLog {
 /** What a log says, once every line of it was checked. */
 export interface VerifiedAudit {
   entries: readonly AuditEntry[];
-  head: AuditHead;
+  head: ChainHead;
 }
 
 /**
@@ -112,8 +110,8 @@ async function readIfThere(
   const acknowledged = await bytesOf(path.join(dir, HEAD_FILE));
   if (bytes === undefined && acknowledged === undefined) return undefined;
   if (bytes === undefined) throw auditDamaged(file, 'it is gone, while its head is there');
-  const { entries, heads, wholeBytes } = readEntries(bytes, file);
-  const head = heads.at(-1) ?? EMPTY_AUDIT;
+  const { records: entries, heads, wholeBytes } = AUDIT_LINES.read(bytes, file);
+  const head = heads.at(-1) ?? AUDIT_LINES.empty;
   const tornBytes = bytes.length - wholeBytes;
   if (acknowledged === undefined) {
     // Ended between the first line and its head: nothing has left.
@@ -130,9 +128,9 @@ async function readIfThere(
   return { entries, head, wholeBytes, tornBytes };
 }
 
-function parseHead(text: string): AuditHead | undefined {
+function parseHead(text: string): ChainHead | undefined {
   try {
-    const { sequence, chain } = JSON.parse(text) as AuditHead;
+    const { sequence, chain } = JSON.parse(text) as ChainHead;
     const isHead = Number.isSafeInteger(sequence) && sequence >= 1 && /^[0-9a-f]{64}$/.test(chain);
     return isHead ? { sequence, chain } : undefined;
   } catch {

@@ -13,17 +13,15 @@ import path from 'node:path';
 import { explainDisk, publishFolder, syncPath, writeFileAtomic } from '../../../common/atomic-files.js';
 import { sha256 } from '../../../common/checksums.js';
 import { messageOf, NotFoundError, StateError } from '../../../common/errors.js';
+import type { ChainHead } from '../../hash-chained-lines.js';
 import type { PlannedRelease } from '../planned-releases.js';
 import type { Adjacency } from '../privacy-loss.js';
 import { SpendPermit } from '../spend-permit.js';
 import {
   type BudgetRecord,
   damaged,
-  EMPTY_HEAD,
-  encodeLine,
-  type LedgerHead,
+  LEDGER_LINES,
   type LedgerRecord,
-  readLines,
   type SpendRecord,
 } from './ledger-records.js';
 import { LedgerState, type Spent } from './ledger-state.js';
@@ -53,7 +51,7 @@ export class EpsilonLedger {
   readonly #handle: FileHandle;
   readonly #now: () => Date;
   readonly #state: LedgerState;
-  #head: LedgerHead;
+  #head: ChainHead;
   /** What the ledger's file has when nobody else writes. */
   #bytes: number;
   /** The call before; never rejects. */
@@ -85,14 +83,14 @@ export class EpsilonLedger {
   ): Promise<EpsilonLedger> {
     const { ledgerId, adjacency, budgets } = o;
     const time = options.now().toISOString();
-    let head = EMPTY_HEAD;
+    let head = LEDGER_LINES.empty;
     let text = '';
     const records: LedgerRecord[] = [
       { kind: 'open', version: 1, ledgerId, adjacency, time },
       ...budgets.map((budget): BudgetRecord => ({ kind: 'budget', ...budget, time })),
     ];
     for (const record of records) {
-      const next = encodeLine(head, record);
+      const next = LEDGER_LINES.encode(head, record);
       text += next.line;
       head = next.head;
     }
@@ -178,7 +176,7 @@ export class EpsilonLedger {
         { cause: this.#broken, fields: { file: this.#file } },
       );
     }
-    const { line, head } = encodeLine(this.#head, record);
+    const { line, head } = LEDGER_LINES.encode(this.#head, record);
     const bytes = this.#bytes + Buffer.byteLength(line);
     await this.#requireBytes(this.#bytes);
     try {
@@ -214,7 +212,7 @@ export class EpsilonLedger {
 
 interface OpenedLedger {
   state: LedgerState;
-  head: LedgerHead;
+  head: ChainHead;
   /** Of whole lines. */
   bytes: number;
   /** What follows them: an incomplete line, never acknowledged. */
@@ -234,7 +232,7 @@ async function readLedger(dir: string): Promise<OpenedLedger> {
   if (headBytes === undefined) throw damaged(file, 'its head is gone');
   const acknowledged = parseHead(headBytes.toString('utf8'));
   if (acknowledged === undefined) throw damaged(file, 'its head is not what was written');
-  const { records, heads, wholeBytes } = readLines(bytes, file);
+  const { records, heads, wholeBytes } = LEDGER_LINES.read(bytes, file);
   const at = heads[acknowledged.sequence - 1];
   if (at === undefined) {
     throw damaged(file, `it has ${records.length} records, ${acknowledged.sequence} were acknowledged`);
@@ -246,13 +244,13 @@ async function readLedger(dir: string): Promise<OpenedLedger> {
 }
 
 /** A line with a checksum of its own: a damaged head must not pass for an earlier one. */
-function headText({ sequence, chain }: LedgerHead): string {
+function headText({ sequence, chain }: ChainHead): string {
   return `${JSON.stringify({ sequence, chain, check: sha256(`head ${sequence} ${chain}`) })}\n`;
 }
 
-function parseHead(text: string): LedgerHead | undefined {
+function parseHead(text: string): ChainHead | undefined {
   try {
-    const { sequence, chain } = JSON.parse(text) as LedgerHead;
+    const { sequence, chain } = JSON.parse(text) as ChainHead;
     return text === headText({ sequence, chain }) && sequence >= 1 ? { sequence, chain } : undefined;
   } catch {
     return undefined;

@@ -1,10 +1,8 @@
-// What stands in a privacy ledger, and how it lies in its file: one line for each record, which people can read.
-//
-//   <SHA-256 over the chain before, the sequence number and the text> <sequence number> <the record as JSON>
+// What stands in a privacy ledger: one hash-chained line for each record.
 
 import { z } from 'zod';
-import { sha256 } from '../../../common/checksums.js';
 import { CorruptError } from '../../../common/errors.js';
+import { hashChainedLines } from '../../hash-chained-lines.js';
 
 const name = z.string().min(1).max(256);
 const positive = z.number().positive().finite();
@@ -52,58 +50,6 @@ export type BudgetRecord = z.infer<typeof budgetSchema>;
 export type SpendRecord = z.infer<typeof spendSchema>;
 export type LedgerRecord = z.infer<typeof recordSchema>;
 
-/** Where a ledger stands: how many records it has, and the checksum over them all. */
-export interface LedgerHead {
-  /** 0 before the first record. */
-  readonly sequence: number;
-  readonly chain: string;
-}
-
-export const EMPTY_HEAD: LedgerHead = { sequence: 0, chain: sha256('stoa privacy ledger 1') };
-
-/** The line that continues a ledger, with its end, and where the ledger stands with it. */
-export function encodeLine(head: LedgerHead, record: LedgerRecord): { line: string; head: LedgerHead } {
-  const text = JSON.stringify(recordSchema.parse(record));
-  const next = headAfter(head, text);
-  return { line: `${next.chain} ${next.sequence} ${text}\n`, head: next };
-}
-
-export interface ReadLines {
-  readonly records: readonly LedgerRecord[];
-  /** Where the ledger stood after each record. */
-  readonly heads: readonly LedgerHead[];
-  /** Bytes up to the end of the last whole line. What follows was being written when the process or the machine ended. */
-  readonly wholeBytes: number;
-}
-
-/**
- * Reads a ledger's bytes.
- *
- * @param file for the error.
- * @throws {CorruptError} `STOA_LEDGER_DAMAGED`: a whole line is not what was written, or not in its place.
- */
-export function readLines(bytes: Buffer, file: string): ReadLines {
-  const records: LedgerRecord[] = [];
-  const heads: LedgerHead[] = [];
-  let head = EMPTY_HEAD;
-  let at = 0;
-  for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, at)) {
-    const raw = bytes.subarray(at, end);
-    const match = /^([0-9a-f]{64}) ([1-9][0-9]{0,14}) (.*)$/s.exec(raw.toString('utf8'));
-    const next = match === null ? undefined : headAfter(head, match[3]!);
-    const isWhole = next !== undefined && next.chain === match![1] && String(next.sequence) === match![2];
-    const record = isWhole ? parseRecord(match![3]!) : undefined;
-    if (record === undefined || !Buffer.from(raw.toString('utf8')).equals(raw)) {
-      throw damaged(file, `line ${records.length + 1} is not what was written`);
-    }
-    head = next!;
-    records.push(record);
-    heads.push(head);
-    at = end + 1;
-  }
-  return { records, heads, wholeBytes: at };
-}
-
 export function damaged(file: string, what: string): CorruptError {
   return new CorruptError(
     'STOA_LEDGER_DAMAGED',
@@ -112,14 +58,5 @@ export function damaged(file: string, what: string): CorruptError {
   );
 }
 
-function headAfter({ sequence, chain }: LedgerHead, text: string): LedgerHead {
-  return { sequence: sequence + 1, chain: sha256(`${chain} ${sequence + 1} ${text}`) };
-}
-
-function parseRecord(text: string): LedgerRecord | undefined {
-  try {
-    return recordSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
-}
+/** The lines of a ledger. */
+export const LEDGER_LINES = hashChainedLines('stoa privacy ledger 1', recordSchema, damaged);

@@ -16,7 +16,7 @@ import {
   EpsilonLedger,
   type SpendRequest,
 } from '../../../federation/privacy/ledger/epsilon-ledger.js';
-import { encodeLine, readLines } from '../../../federation/privacy/ledger/ledger-records.js';
+import { LEDGER_LINES } from '../../../federation/privacy/ledger/ledger-records.js';
 import { privacyLoss } from '../../../federation/privacy/privacy-loss.js';
 
 const options = { now: () => new Date(0) };
@@ -193,7 +193,7 @@ describe('a damaged ledger', () => {
       spoiled[at]! ^= 1 << random.int(8);
       let acknowledged = -1;
       try {
-        acknowledged = readLines(spoiled, 'ledger').records.length;
+        acknowledged = LEDGER_LINES.read(spoiled, 'ledger').records.length;
       } catch (error) {
         expect((error as { code: string }).code).toBe('STOA_LEDGER_DAMAGED');
       }
@@ -263,8 +263,8 @@ describe('a damaged ledger', () => {
 describe('a ledger whose process ended while it wrote', () => {
   it('drops an incomplete line, which was never acknowledged, at any length', async () => {
     const { bytes, muSquared } = await filled();
-    const { heads } = readLines(bytes, 'ledger');
-    const { line } = encodeLine(heads.at(-1)!, {
+    const { heads } = LEDGER_LINES.read(bytes, 'ledger');
+    const { line } = LEDGER_LINES.encode(heads.at(-1)!, {
       kind: 'spend',
       group: 'learners',
       run: 'run',

@@ -13,7 +13,7 @@ import { fromGrid, scaleOffDiagonals, toGrid } from '../../../federation/privacy
 import { membershipBound } from '../../../federation/privacy/gaussian-privacy.js';
 import { type LearnerBounds, sensitivitiesOf } from '../../../federation/privacy/learner-bounds.js';
 import { EpsilonLedger } from '../../../federation/privacy/ledger/epsilon-ledger.js';
-import { readLines } from '../../../federation/privacy/ledger/ledger-records.js';
+import { LEDGER_LINES } from '../../../federation/privacy/ledger/ledger-records.js';
 import { addNoise, noiseShareSteps } from '../../../federation/privacy/noise-share.js';
 import { OutgoingSum } from '../../../federation/privacy/outgoing-sum.js';
 import { plannedReleases, type RunShape } from '../../../federation/privacy/planned-releases.js';
@@ -121,7 +121,7 @@ describe('a run of the mechanism', () => {
     }
     // Every message is of a release that stands in the ledger's file, and no release has more entries than it says.
     const file = await readFile(path.join(folder, 'ledger', 'ledger.jsonl'));
-    const recorded = readLines(file, 'ledger').records.flatMap((one) =>
+    const recorded = LEDGER_LINES.read(file, 'ledger').records.flatMap((one) =>
       one.kind === 'spend' ? one.releases : [],
     );
     expect(recorded.map(({ name }) => name)).toEqual(planned.map(({ name }) => name));

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { verifyAudit } from '../../../federation/audit/audit-log.js';
-import { readLines } from '../../../federation/privacy/ledger/ledger-records.js';
+import { LEDGER_LINES } from '../../../federation/privacy/ledger/ledger-records.js';
 import type { FederatedPlan } from '../../../federation/protocol/federated-plan.js';
 import { runReleases } from '../../../federation/protocol/private-run.js';
 import type { SolverOptions } from '../../../models/device.js';
@@ -171,7 +171,7 @@ describe('a run with privacy', () => {
       ...[1, 2, 3].map((sweep) => `sweep ${sweep}, exchange 0: residual`),
     ]);
     const file = path.join(folder, 'ledger', 'ledger.jsonl');
-    const { records } = readLines(await readFile(file), file);
+    const { records } = LEDGER_LINES.read(await readFile(file), file);
     const spent = records.filter((record) => record.kind === 'spend');
     expect(spent.flatMap(({ releases }) => releases.map(({ name }) => name))).toEqual(
       runReleases(plan, ITEMS).map(({ name }) => name),
