@@ -12,10 +12,12 @@ import { type LoadedModel, openModel } from '../coordinator/registry/model-folde
 import { openDataset } from '../datasets/dataset.js';
 import { selectPart } from '../datasets/split/parts.js';
 import type { Csr } from '../models/csr.js';
+import { relativeDistance } from '../models/relative-distance.js';
 import { alignInteractions } from './align-interactions.js';
 import { runEmbedded } from './embedded-run.js';
 import { type FederatedRun, runFederated } from './federated-run.js';
 import { type LiveDisplay, openDisplay } from './live-display.js';
+import { median } from './median.js';
 import { Output } from './output.js';
 import { bytes } from './quantities.js';
 import { textTable } from './text-table.js';
@@ -262,21 +264,6 @@ function usersOf({ owners, institutions }: Yardstick): number[] {
   const users = new Array<number>(institutions).fill(0);
   for (const owner of owners) users[owner]!++;
   return users;
-}
-
-function relativeDistance(found: Float32Array, expected: Float32Array): number {
-  let distance = 0;
-  let size = 0;
-  for (let i = 0; i < expected.length; i++) {
-    distance += (found[i]! - expected[i]!) ** 2;
-    size += expected[i]! ** 2;
-  }
-  return Math.sqrt(distance / size);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
 /** The report as tables for the terminal. */

@@ -3,6 +3,7 @@
 import path from 'node:path';
 import type { TrainResult } from '../coordinator/training/train-result.js';
 import type { FederatedResult } from './federated-run.js';
+import { median } from './median.js';
 import { metricsTable } from './metrics-table.js';
 import type { Output } from './output.js';
 import { bytes, count, duration } from './quantities.js';
@@ -84,11 +85,4 @@ function memoryLine(result: TrainResult): string {
     .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
     .map(([name, peak]) => `${name} ${bytes(peak)}`)
     .join(', ');
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  if (sorted.length === 0) return 0;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -195,14 +195,7 @@ napi_value solveBlock(napi_env env, napi_callback_info info) {
   const int64_t solver = properties.integer("solver", 0, 2);
   const int64_t entries = properties.isGood() ? properties.lengthOf("idx") : -1;
   if (!properties.isGood()) return nullptr;
-  task.ptr = properties.integers("ptr", task.rows + 1);
-  task.idx = properties.integers("idx", entries);
-  const bool hasValues = !properties.isAbsent("values");
-  if (hasValues) task.values = properties.floats("values", entries);
-  task.fixedRows = table->rows;
-  task.factors = int32_t(K);
-  task.stride = table->stride;
-  task.fixed = table->data();
+  const bool hasValues = readEntries(properties, *table, entries, &task);
   task.gram = properties.doubles("gram", K * K);
   if (!properties.isAbsent("prior")) task.prior = properties.floats("prior", task.rows * K);
   task.out = properties.floatsOut("out", task.rows * K);

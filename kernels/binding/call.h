@@ -45,6 +45,22 @@ struct Call {
   }
 };
 
+/**
+ * Entries of rows, and the table that they gather from: `ptr`, which is not checked yet, `idx`, and `values` where there
+ * are any. `task->rows` is read already. True: there are values.
+ */
+inline bool readEntries(Properties& properties, const FactorRows& table, int64_t entries, SolveTask* task) {
+  task->ptr = properties.integers("ptr", task->rows + 1);
+  task->idx = properties.integers("idx", entries);
+  const bool hasValues = !properties.isAbsent("values");
+  if (hasValues) task->values = properties.floats("values", entries);
+  task->fixedRows = table.rows;
+  task->factors = int32_t(table.factors);
+  task->stride = table.stride;
+  task->fixed = table.data();
+  return hasValues;
+}
+
 inline void setNumber(napi_env env, napi_value object, const char* name, double number) {
   napi_value value;
   if (napi_create_double(env, number, &value) == napi_ok) napi_set_named_property(env, object, name, value);

@@ -45,15 +45,8 @@ napi_value sumRows(napi_env env, napi_callback_info info) {
                                            : "start and end are no dimensions of such a sum");
     return nullptr;
   }
-  of.ptr = properties.integers("ptr", of.rows + 1);
-  of.idx = properties.integers("idx", entries);
-  const bool hasValues = !properties.isAbsent("values");
-  if (hasValues) of.values = properties.floats("values", entries);
+  const bool hasValues = readEntries(properties, *table, entries, &of);
   if (task.kind != SumKind::full) task.operand = properties.floats("operand", of.rows * K);
-  of.fixedRows = table->rows;
-  of.factors = int32_t(K);
-  of.stride = table->stride;
-  of.fixed = table->data();
   of.objective.weightScale = properties.number("weightScale");
   of.objective.targetShift = properties.number("targetShift");
   of.objective.usesValues = hasValues;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FederatedReport, ReportRow } from '../../cli/federated-report.js';
 import { openModel } from '../../coordinator/registry/model-folder.js';
-import { relativeDistance } from '../federation/ials/federation.js';
+import { relativeDistance } from '../../models/relative-distance.js';
 import { childrenOf, untilGone } from '../support/child-processes.js';
 import { temporaryFolder, writeSmallCsv } from '../support/small-data.js';
 import { type StoaProcess, startStoa, stoa } from '../support/stoa-process.js';

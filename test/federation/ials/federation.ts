@@ -142,14 +142,3 @@ export function skewedInteractions(o: {
     valueMax === undefined ? undefined : Float32Array.from(idx, () => 0.1 + valueMax * random.next() ** 2);
   return { rows: o.users, cols: o.items, ptr, idx, values };
 }
-
-/** ‖found − expected‖ / ‖expected‖ over the whole table. */
-export function relativeDistance(found: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let distance = 0;
-  let size = 0;
-  for (let i = 0; i < expected.length; i++) {
-    distance += (found[i]! - expected[i]!) ** 2;
-    size += expected[i]! ** 2;
-  }
-  return Math.sqrt(distance / size);
-}

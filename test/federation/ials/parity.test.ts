@@ -6,17 +6,12 @@ import { evaluate } from '../../../coordinator/evaluation/evaluate.js';
 import type { Csr } from '../../../models/csr.js';
 import type { ComputeDevice, IalsObjective, SolverOptions } from '../../../models/device.js';
 import { referenceSolve } from '../../../models/reference/solve-rows.js';
+import { relativeDistance } from '../../../models/relative-distance.js';
 import { nativeDevice } from '../../../worker/devices/native.js';
 import { portableDevice } from '../../../worker/devices/portable.js';
 import { trainIals } from '../../evaluation/train-ials.js';
 import { defaultObjective, huObjective, transpose } from '../../support/ials-problems.js';
-import {
-  initialItems,
-  participantsOf,
-  relativeDistance,
-  skewedInteractions,
-  trainFederated,
-} from './federation.js';
+import { initialItems, participantsOf, skewedInteractions, trainFederated } from './federation.js';
 
 const SIZES = [1, 2, 12, 25, 60];
 const USERS = 100;

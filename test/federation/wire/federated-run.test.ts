@@ -10,11 +10,11 @@ import { LEDGER_LINES } from '../../../federation/privacy/ledger/ledger-records.
 import type { FederatedPlan } from '../../../federation/protocol/federated-plan.js';
 import { runReleases } from '../../../federation/protocol/private-run.js';
 import type { SolverOptions } from '../../../models/device.js';
+import { relativeDistance } from '../../../models/relative-distance.js';
 import { portableDevice } from '../../../worker/devices/portable.js';
 import type { ParticipantResult } from '../../../worker/participant/participant.js';
 import { DEFAULT_POLICY } from '../../../worker/participant/policy.js';
 import { trainIals } from '../../evaluation/train-ials.js';
-import { relativeDistance } from '../ials/federation.js';
 import { dataOf, ITEMS, nameOf, PLAN, RunningFederation, SEED } from './running-federation.js';
 
 let running: RunningFederation | undefined;
