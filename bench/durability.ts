@@ -18,6 +18,8 @@ import { parseRunConfig } from '../coordinator/plan/run-config.js';
 import { openStateFolder } from '../coordinator/state-folder.js';
 import { snapshotOf } from '../coordinator/training/checkpoint.js';
 import { Checkpoints } from '../coordinator/training/checkpoints.js';
+import type { FixedGram } from '../proto/generated/stoa/training/v1/FixedGram.js';
+import type { LeaseBlocksRequest } from '../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
 import { CONTROL, CoordinatorLink } from '../worker/coordinator-link.js';
 import { freePort, ProcessCluster } from './faults/process-cluster.js';
 import { processCpuSeconds } from './scaling/process-cpu.js';
@@ -133,11 +135,21 @@ async function lendAndReturn(link: CoordinatorLink, pid: number): Promise<{ ms: 
   const times: number[] = [];
   let cpuStart = 0;
   let beatMs = performance.now();
+  let knownGram: FixedGram | null = null;
   const waitDuration = { seconds: 10, nanos: 0 };
   while (times.length < LEASES) {
     const startMs = performance.now();
-    const asked = { sessionId, requestId: randomUUID(), count: 1, waitDuration };
-    const { leases } = await link.call(link.control, CONTROL.LeaseBlocks, asked, { timeoutMs: 15_000 });
+    const asked: LeaseBlocksRequest = {
+      sessionId,
+      requestId: randomUUID(),
+      count: 1,
+      waitDuration,
+      knownGram,
+    };
+    const { leases, fixedGram } = await link.call(link.control, CONTROL.LeaseBlocks, asked, {
+      timeoutMs: 15_000,
+    });
+    if (fixedGram !== null) knownGram = { ...fixedGram, gram: null };
     const leaseIds = leases.map(({ leaseId }) => leaseId);
     await link.call(link.control, CONTROL.ReturnLeases, { sessionId, leaseIds, reason: '', errorCode: '' });
     if (leases.length > 0) times.push(performance.now() - startMs);

@@ -10,6 +10,7 @@ import type { ComputeDevice, DeviceInfo } from '../models/device.js';
 import { textFacts } from '../models/device-facts.js';
 import { reproducibilityKey } from '../models/reproducibility-key.js';
 import type { Duration__Output } from '../proto/generated/google/protobuf/Duration.js';
+import type { FixedGram } from '../proto/generated/stoa/training/v1/FixedGram.js';
 import type { LeaseBlocksResponse__Output } from '../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
 import type { RegisterWorkerResponse__Output } from '../proto/generated/stoa/training/v1/RegisterWorkerResponse.js';
 import type { StepDevice as StepDeviceMessage } from '../proto/generated/stoa/training/v1/StepDevice.js';
@@ -129,6 +130,8 @@ class Session {
   #deviceFailure: DeviceError | undefined;
   /** Of the last run that the coordinator said is about to begin. */
   #preparedRunId = '';
+  /** Which Gram came last with leases. */
+  #knownGram: FixedGram | null = null;
   /** Why the run in progress is not for this device: said once. */
   #unsuitable = '';
 
@@ -231,7 +234,9 @@ class Session {
       try {
         const options = { signal: this.#end.signal, timeoutMs: LEASE_CALL_MS };
         const prepared = { runId: this.#preparedRunId };
-        const answer = await link.call(link.control, CONTROL.LeaseBlocks, { ...request, prepared }, options);
+        const asked = { ...request, prepared, knownGram: this.#knownGram };
+        const answer = await link.call(link.control, CONTROL.LeaseBlocks, asked, options);
+        if (answer.fixedGram !== null) this.#knownGram = { ...answer.fixedGram, gram: null };
         if (answer.prepare === null) return answer;
         this.#preparedRunId = answer.prepare.runId;
         this.#runner.prepare(answer.prepare);

@@ -11,7 +11,7 @@ import { type DeviceFacts, factsOf } from '../../models/device-facts.js';
 import type { BlockLease } from '../../proto/generated/stoa/training/v1/BlockLease.js';
 import type { FetchDatasetFileRequest__Output } from '../../proto/generated/stoa/training/v1/FetchDatasetFileRequest.js';
 import type { FetchDatasetFileResponse } from '../../proto/generated/stoa/training/v1/FetchDatasetFileResponse.js';
-import type { FixedGram } from '../../proto/generated/stoa/training/v1/FixedGram.js';
+import type { FixedGram, FixedGram__Output } from '../../proto/generated/stoa/training/v1/FixedGram.js';
 import type { GetRunSpecResponse } from '../../proto/generated/stoa/training/v1/GetRunSpecResponse.js';
 import type { LeaseBlocksRequest__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksRequest.js';
 import type { LeaseBlocksResponse } from '../../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
@@ -144,7 +144,7 @@ async function lease(
   host: ScheduleHost,
   request: LeaseBlocksRequest__Output,
 ): Promise<LeaseBlocksResponse> {
-  const { sessionId, requestId, count, waitDuration, prepared } = request;
+  const { sessionId, requestId, count, waitDuration, prepared, knownGram } = request;
   requireRange('request_id', Buffer.byteLength(requestId), 1, 64, 'bytes');
   requireRange('count', count, 1, COUNT_MAX);
   const waitMs = waitDuration === null ? 0 : Number(waitDuration.seconds) * 1000 + waitDuration.nanos / 1e6;
@@ -157,12 +157,16 @@ async function lease(
   }
   return {
     leases: answer.map((one) => toMessage(one, host.nowMs(), stepsOf(runs))),
-    fixedGram: fixedGramOf(runs, answer[0]),
+    fixedGram: fixedGramOf(runs, answer[0], knownGram),
   };
 }
 
-/** The Gram that a lease's block reads; null where there is none, or it is too large to come with every answer. */
-function fixedGramOf(runs: Runs, lease: Lease | undefined): FixedGram | null {
+/** The Gram that a lease's block reads; null where there is none, the worker knows it, or it is too large to come along. */
+function fixedGramOf(
+  runs: Runs,
+  lease: Lease | undefined,
+  known: FixedGram__Output | null,
+): FixedGram | null {
   const active = runs.active;
   if (lease === undefined || active?.run.id !== lease.runId) return null;
   const { training } = active;
@@ -170,6 +174,8 @@ function fixedGramOf(runs: Runs, lease: Lease | undefined): FixedGram | null {
   if (!(training instanceof PhaseTraining) || !isSmall) return null;
   const { side: solved, fixedClock: clock } = lease.phase;
   const side = otherSide(solved);
+  const isKnown = known?.runId === lease.runId && known.side === sideName(side) && known.clock === clock;
+  if (isKnown) return null;
   try {
     return {
       runId: lease.runId,

@@ -7,6 +7,8 @@ import { crc32c } from '../../common/checksums.js';
 import { fromServiceError } from '../../common/grpc-client-errors.js';
 import { decodeRows } from '../../common/row-chunks.js';
 import { initFactors } from '../../models/ials/init-factors.js';
+import type { FixedGram } from '../../proto/generated/stoa/training/v1/FixedGram.js';
+import type { LeaseBlocksResponse__Output } from '../../proto/generated/stoa/training/v1/LeaseBlocksResponse.js';
 import { randomInteractions, writeInteractions } from '../support/random-dataset.js';
 import { answered, delivery, RawWorker } from '../support/raw-worker.js';
 import { temporaryFolder } from '../support/small-data.js';
@@ -243,6 +245,13 @@ describe('reads', () => {
     const wanted = { runId, side: 'SIDE_ITEMS' as const, clock: leases[0]!.fixedClock };
     const gram = await answered((done) => worker.parameters.GetGram(wanted, done));
     expect(fixedGram).toEqual({ ...wanted, gram });
+    const again = { sessionId: worker.sessionId, count: 1, waitDuration: { seconds: 5 } };
+    const ask = (requestId: string, knownGram: FixedGram) =>
+      answered<LeaseBlocksResponse__Output>((done) =>
+        worker.worker.LeaseBlocks({ ...again, requestId, knownGram }, done),
+      );
+    expect((await ask('known', wanted)).fixedGram).toBeNull();
+    expect((await ask('other', { ...wanted, clock: wanted.clock + 1 })).fixedGram).toEqual(fixedGram);
   });
 
   it('a clock that is not kept, and a run that is not in progress, are ABORTED', async () => {
